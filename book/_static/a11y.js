@@ -1,0 +1,16 @@
+// What the theme leaves undone for accessibility.
+document.addEventListener("DOMContentLoaded", () => {
+  const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
+  // The logo and title stand outside every landmark.
+  each(".sidebar-primary-item:has(> .navbar-brand)", (node) => {
+    node.setAttribute("role", "navigation");
+    node.setAttribute("aria-label", "Home");
+  });
+  // "Toggle hidden content" hides the summary's own words, which say what is hidden.
+  each("details.hide > summary[aria-label]", (node) => node.removeAttribute("aria-label"));
+  // Roles that a bibliography's elements may not have.
+  each(".citation-list[role], .citation[role]", (node) => node.removeAttribute("role"));
+});
+
+// The theme reports every change of color mode; the console is for errors.
+console.log = ((log) => (...words) => String(words[0]).startsWith("[PST]") || log(...words))(console.log);

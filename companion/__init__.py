@@ -1,0 +1,49 @@
+"""What happens inside a Transformer when it runs: attention, heads, masks, RoPE, cache and the Llama made of them."""
+
+from companion.attention import attention_weights, scaled_dot_product_attention
+from companion.broadcasting import explain_matmul
+from companion.cache import KVCache
+from companion.checkpoints import load
+from companion.config import LlamaConfig
+from companion.decoder import LlamaAttention, LlamaDecoderLayer
+from companion.generate import generate, generate_stream
+from companion.gqa import repeat_kv
+from companion.heads import MultiHeadAttention, merge_heads, split_heads
+from companion.masks import causal_mask, padding_mask, position_ids_from_mask
+from companion.mlp import LlamaMLP, swiglu
+from companion.model import LlamaForCausalLM, LlamaModel
+from companion.norm import LlamaRMSNorm, rms_norm
+from companion.rope import LlamaRotaryEmbedding, apply_rope, rotate_half
+from companion.tokenizer import Tokenizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "KVCache",
+    "LlamaAttention",
+    "LlamaConfig",
+    "LlamaDecoderLayer",
+    "LlamaForCausalLM",
+    "LlamaMLP",
+    "LlamaModel",
+    "LlamaRMSNorm",
+    "LlamaRotaryEmbedding",
+    "MultiHeadAttention",
+    "Tokenizer",
+    "apply_rope",
+    "attention_weights",
+    "causal_mask",
+    "explain_matmul",
+    "generate",
+    "generate_stream",
+    "load",
+    "merge_heads",
+    "padding_mask",
+    "position_ids_from_mask",
+    "repeat_kv",
+    "rms_norm",
+    "rotate_half",
+    "scaled_dot_product_attention",
+    "split_heads",
+    "swiglu",
+]

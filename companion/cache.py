@@ -1,0 +1,106 @@
+"""The key/value cache: what attention has to remember of the tokens before."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.config import LlamaConfig
+
+
+class KVCache:
+    """Keys and values of every layer, in room for `max_length` tokens taken in advance.
+
+    Each layer writes its new keys and values behind the `length` tokens already there (`update`); the
+    model counts them once, when all its layers have written (`advance`). Keys are stored *after* RoPE.
+    It takes 2 · layers · batch · kv_heads · max_length · head_dim elements.
+    """
+
+    def __init__(
+        self,
+        config: LlamaConfig,
+        batch_size: int,
+        max_length: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ):
+        if batch_size < 1 or max_length < 1:
+            raise ValueError(f"batch_size is {batch_size} and max_length {max_length}: both must be at least 1")
+        shape = (
+            config.num_hidden_layers,
+            batch_size,
+            config.num_key_value_heads,
+            max_length,
+            config.head_dim,
+        )
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.length = 0
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens there is room for."""
+        return self.keys.shape[3]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the keys and values take, used or not."""
+        return self.keys.nbytes + self.values.nbytes
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """How many tokens are stored; Hugging Face's name for `length`."""
+        return self.length
+
+    def update(
+        self,
+        key: Float[Tensor, "batch kv_heads q_len head_dim"],
+        value: Float[Tensor, "batch kv_heads q_len head_dim"],
+        layer_idx: int,
+    ) -> tuple[Float[Tensor, "batch kv_heads kv_len head_dim"], Float[Tensor, "batch kv_heads kv_len head_dim"]]:
+        """Write one layer's new keys and values behind the old, and return all of that layer's.
+
+        Raises: ValueError when they do not fit: another shape, dtype or device, or no room left.
+        """
+        end = self.length + key.shape[-2]
+        self._check(key, "key", layer_idx)
+        self._check(value, "value", layer_idx)
+        if key.shape != value.shape:
+            raise ValueError(f"key is {tuple(key.shape)} and value {tuple(value.shape)}: they must be equal")
+        self.keys[layer_idx, :, :, self.length : end] = key
+        self.values[layer_idx, :, :, self.length : end] = value
+        return self.keys[layer_idx, :, :, :end], self.values[layer_idx, :, :, :end]
+
+    def advance(self, q_len: int) -> None:
+        """Count `q_len` tokens as stored, once all layers have written them.
+
+        Raises: ValueError when there is no room for them.
+        """
+        self.check_room(q_len)
+        self.length += q_len
+
+    def check_room(self, q_len: int) -> None:
+        """Refuse more tokens than there is room for.
+
+        Raises: ValueError that says how many there are, and how long the cache would have to be.
+        """
+        if self.length + q_len > self.max_length:
+            raise ValueError(
+                f"the cache holds {self.length} of at most {self.max_length} tokens and {q_len} more do not fit: "
+                f"make it with max_length {self.length + q_len} or more"
+            )
+
+    def _check(self, x: Tensor, name: str, layer_idx: int) -> None:
+        layers, batch, heads, _, head_dim = self.keys.shape
+        if not 0 <= layer_idx < layers:
+            raise ValueError(f"layer_idx is {layer_idx} and the cache has {layers} layers, counted from 0")
+        if x.ndim != 4 or (x.shape[0], x.shape[1], x.shape[3]) != (batch, heads, head_dim):
+            raise ValueError(
+                f"{name} is {tuple(x.shape)} and the cache holds (batch {batch}, kv_heads {heads}, length, "
+                f"head_dim {head_dim}): make the cache for this batch and config"
+            )
+        if x.dtype != self.keys.dtype or x.device != self.keys.device:
+            raise ValueError(
+                f"{name} is {x.dtype} on {x.device} and the cache {self.keys.dtype} on {self.keys.device}: "
+                f"make the cache with the model's dtype and device"
+            )
+        self.check_room(x.shape[-2])

@@ -1,0 +1,72 @@
+"""The book's one example: two tokens of four features, and the weights that every chapter carries on with.
+
+All numbers are small integers, so that each product can be checked by hand and is exact in every dtype.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.config import LlamaConfig
+from companion.decoder import LlamaDecoderLayer
+
+TOKENS = ("the", "cat")
+
+
+def tokens() -> Float[Tensor, "2 4"]:
+    """X: two tokens (rows) of four features (columns)."""
+    return torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, 3.0]])
+
+
+def weights() -> tuple[Float[Tensor, "4 3"], Float[Tensor, "4 3"], Float[Tensor, "4 3"]]:
+    """W_q, W_k and W_v of the first head, stored (in, out) as on paper: `X @ W`."""
+    w_q = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    w_k = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    w_v = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    return w_q, w_k, w_v
+
+
+def second_head() -> tuple[Float[Tensor, "4 3"], Float[Tensor, "4 3"], Float[Tensor, "4 3"]]:
+    """W_q, W_k and W_v of a second head."""
+    w_q = torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    w_k = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    w_v = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    return w_q, w_k, w_v
+
+
+def output_weight() -> Float[Tensor, "6 4"]:
+    """W_o: from two heads of three features side by side back to four features."""
+    return torch.tensor(
+        [
+            [1.0, 0.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0, 0.0],
+            [0.0, 0.0, 1.0, 0.0],
+            [0.0, 0.0, 0.0, 1.0],
+            [1.0, 0.0, 0.0, 1.0],
+            [0.0, 1.0, 1.0, 0.0],
+        ]
+    )
+
+
+def layer_config() -> LlamaConfig:
+    """The smallest Llama with every part in it: four features, two query heads that share one key/value head."""
+    return LlamaConfig(
+        vocab_size=8,
+        hidden_size=4,
+        intermediate_size=6,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=2,
+        max_position_embeddings=16,
+    )
+
+
+def decoder_layer() -> LlamaDecoderLayer:
+    """A decoder layer of `layer_config` for X, its weights quarters between -1/2 and 1/2 in a fixed pattern."""
+    layer = LlamaDecoderLayer(layer_config(), layer_idx=0)
+    for number, (name, parameter) in enumerate(layer.named_parameters()):
+        if name.endswith("_proj.weight"):
+            pattern = (torch.arange(parameter.numel()) * (number + 2)) % 5 - 2
+            parameter.data = (pattern / 4).reshape(parameter.shape)
+    return layer.requires_grad_(False).eval()

@@ -1,0 +1,29 @@
+"""The package's own source, shown in a chapter as highlighted code."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import companion
+
+ROOT = Path(companion.__file__).parent.parent
+
+
+class Source:
+    """Source text that a notebook shows as highlighted Python, under the name of its file."""
+
+    def __init__(self, *objects: Callable):
+        paths = [Path(inspect.getsourcefile(each) or "").resolve().relative_to(ROOT) for each in objects]
+        self.files = list(dict.fromkeys(path.as_posix() for path in paths))
+        self.text = "\n\n".join(inspect.getsource(each).rstrip() for each in objects)
+
+    def __repr__(self) -> str:
+        return f"# {', '.join(self.files)}\n{self.text}"
+
+    def _repr_markdown_(self) -> str:
+        return f"`{', '.join(self.files)}`\n\n```python\n{self.text}\n```"
+
+
+def source(*objects: Callable) -> Source:
+    """Show functions or classes of the package as they stand in its files, so that no chapter retypes them."""
+    return Source(*objects)

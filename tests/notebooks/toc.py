@@ -1,0 +1,22 @@
+"""The table of contents: which pages there are. Run as a script, it lists the notebooks, one path a line."""
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pages() -> list[str]:
+    """Every page, in the book's order, as its path from the repository without suffix."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+
+
+def notebooks() -> list[str]:
+    """The pages that are notebooks, as paths from the repository."""
+    return [f"{page}.ipynb" for page in pages() if (ROOT / f"{page}.ipynb").exists()]
+
+
+if __name__ == "__main__":
+    print(*notebooks(), sep="\n")

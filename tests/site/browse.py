@@ -1,0 +1,152 @@
+"""What a reader's browser makes of a page: each check takes a page and returns what is wrong, in words."""
+
+import gzip
+import shutil
+from collections.abc import Iterable
+from functools import cache
+from os import environ
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from playwright.sync_api import BrowserContext, Page, ViewportSize
+
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def find_chromium() -> str:
+    """Path of a Chromium: $CHROMIUM, or one of the usual names."""
+    for name in (environ.get("CHROMIUM", ""), *NAMES):
+        if path := shutil.which(name):
+            return path
+    raise RuntimeError(
+        "The site's tests need Chromium and found none. Debian and Ubuntu: apt-get install chromium. "
+        "Elsewhere: install it or Google Chrome and set CHROMIUM to the program's path."
+    )
+
+
+class Visit:
+    """One page, opened from its file at desktop width in light mode, with all that it asked for and said."""
+
+    def __init__(self, context: BrowserContext, file: Path, query: str = "") -> None:
+        self.file = file
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.set_viewport_size(DESKTOP)
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        self.page.goto(file.as_uri() + query, wait_until="load")
+        self.page.evaluate("document.fonts.ready")
+
+    def files(self) -> set[Path]:
+        """The files that the page consists of, itself included."""
+        return {Path(unquote(urlsplit(url).path)) for url in self.requests if url.startswith("file:")}
+
+    def weight(self) -> tuple[int, int]:
+        """Bytes of those files, as they are and as a server compresses them."""
+        sizes = [file_size(file) for file in self.files() if file.is_file()]
+        return sum(raw for raw, _ in sizes), sum(packed for _, packed in sizes)
+
+
+@cache
+def file_size(file: Path) -> tuple[int, int]:
+    data = file.read_bytes()
+    packed = len(data) if file.suffix in {".woff2", ".png"} else len(gzip.compress(data))
+    return len(data), packed
+
+
+def complaints(visit: Visit) -> list[str]:
+    """Console messages, uncaught errors, failed requests."""
+    return list(visit.complaints)
+
+
+def foreign_requests(visit: Visit) -> list[str]:
+    """Requests that leave the site."""
+    return [url for url in visit.requests if urlsplit(url).scheme not in {"file", "data", "blob"}]
+
+
+def missing_names(visit: Visit) -> list[str]:
+    """Images without a text, drawings without an accessible name."""
+    return visit.page.evaluate(
+        """() => {
+          const says = node => node?.textContent.trim();
+          const ids = node => (node.getAttribute("aria-labelledby") || "").split(" ").filter(Boolean);
+          const named = node => node.getAttribute("aria-label")?.trim()
+            || says(node.querySelector(":scope > title"))
+            || ids(node).some(id => says(document.getElementById(id)));
+          const hidden = node => node.closest("[aria-hidden=true]");
+          const decorates = node => node.hasAttribute("alt") && says(node.closest("a, button"));
+          const images = [...document.images].filter(node => !node.alt.trim() && !decorates(node));
+          const drawings = [...document.querySelectorAll("svg")].filter(node => !named(node));
+          return [...images, ...drawings].filter(node => !hidden(node))
+            .map(node => "no name: " + node.outerHTML.slice(0, 120));
+        }"""
+    )
+
+
+def sideways_scroll(visit: Visit) -> list[str]:
+    """What makes the page wider than a phone."""
+    visit.page.set_viewport_size(PHONE)
+    return visit.page.evaluate(
+        """() => {
+          const root = document.scrollingElement, width = innerWidth;
+          if (root.scrollWidth <= width) return [];
+          const scrolls = node => node && node !== document.body && node !== root
+            && (getComputedStyle(node).overflowX !== "visible" || scrolls(node.parentElement));
+          const wide = [...document.querySelectorAll("body *")].filter(
+            node => node.getBoundingClientRect().right > width + 1 && !scrolls(node.parentElement));
+          return [`${root.scrollWidth} px on a phone of ${width} px`,
+            ...wide.slice(0, 5).map(node => node.outerHTML.slice(0, 120))];
+        }"""
+    )
+
+
+def accessibility(visit: Visit, scheme: str, size: ViewportSize = DESKTOP) -> list[str]:
+    """Violations that axe-core finds, in light or in dark mode."""
+    visit.page.set_viewport_size(size)
+    visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    # Preloading fetches every style sheet again, which a page from the disk may not do.
+    result = Axe().run(visit.page, options={"resultTypes": ["violations"], "preload": False}).response
+    return [
+        f"{violation['id']}: {node['html'][:160]} ({node['failureSummary'].splitlines()[-1].strip()})"
+        for violation in result["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+@cache
+def parsed(file: Path) -> BeautifulSoup:
+    return BeautifulSoup(file.read_text(), "html.parser")
+
+
+@cache
+def anchors(file: Path) -> set[str]:
+    return {tag[name] for tag in parsed(file).find_all(True) for name in ("id", "name") if tag.has_attr(name)}
+
+
+def broken_links(file: Path) -> list[str]:
+    """Links and sources inside the site that lead nowhere."""
+    return [f"{file.name}: {link}" for link in sorted(set(links(file))) if not resolves(file, link)]
+
+
+def links(file: Path) -> Iterable[str]:
+    for tag in parsed(file).find_all(["a", "img", "link", "script", "use"]):
+        link = tag.get("href") or tag.get("src")
+        if link and not urlsplit(link).scheme and not link.startswith("//"):
+            yield link
+
+
+def resolves(file: Path, link: str) -> bool:
+    parts = urlsplit(link)
+    target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+    if not target.is_file():
+        return False
+    fragment = unquote(parts.fragment)
+    return not fragment or target.suffix != ".html" or fragment in anchors(target)
