@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise FileNotFoundError(f"no tokenizer.json in {options.model}")
         tokens = generate_stream(
             model,
-            torch.tensor([tokenizer.encode(options.prompt)]),
+            torch.tensor([tokenizer.encode(options.prompt)], dtype=torch.long),
             options.max_new_tokens,
             temperature=options.temperature,
             seed=options.seed,

@@ -37,9 +37,11 @@ def attention_weights(
     if attn_mask.dtype == torch.bool:
         allowed, scores = attn_mask, scores.masked_fill(~attn_mask, -math.inf)
     else:
-        allowed, scores = ~attn_mask.isneginf(), scores + attn_mask.to(scores.dtype)
+        # added in float32: in float16 a mask of the lowest number, as usual for "masked", would become -inf
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        allowed, scores = ~attn_mask.isneginf(), scores.to(wide) + attn_mask
     # softmax of a row of -inf is 0/0; torch defines such a row as zeros, and so do we
-    return softmax(scores).masked_fill(~allowed.any(dim=-1, keepdim=True), 0.0)
+    return softmax(scores).to(query.dtype).masked_fill(~allowed.any(dim=-1, keepdim=True), 0.0)
 
 
 def scaled_dot_product_attention(
@@ -78,15 +80,19 @@ def softmax(scores: Float[Tensor, "*batch q_len kv_len"]) -> Float[Tensor, "*bat
 
 
 def repeat_for_query_heads(
-    query: Float[Tensor, "*batch q_heads q_len head_dim"],
-    key: Float[Tensor, "*batch kv_heads kv_len head_dim"],
-    value: Float[Tensor, "*batch kv_heads kv_len value_dim"],
-) -> tuple[Float[Tensor, "*batch q_heads kv_len head_dim"], Float[Tensor, "*batch q_heads kv_len value_dim"]]:
+    query: Float[Tensor, "*q_batch q_heads q_len head_dim"],
+    key: Float[Tensor, "*k_batch kv_heads kv_len head_dim"],
+    value: Float[Tensor, "*v_batch kv_heads kv_len value_dim"],
+) -> tuple[Float[Tensor, "*k_batch q_heads kv_len head_dim"], Float[Tensor, "*v_batch q_heads kv_len value_dim"]]:
     """Key and value with each head repeated until there are as many as query heads (see `gqa.repeat_kv`)."""
-    if min(query.ndim, key.ndim) < 3:
-        raise ValueError(f"enable_gqa needs a heads axis: query is {shape(query)} and key {shape(key)}")
+    if min(query.ndim, key.ndim, value.ndim) < 3:
+        raise ValueError(
+            f"enable_gqa needs a heads axis: query is {shape(query)}, key {shape(key)} and value {shape(value)}"
+        )
     q_heads, kv_heads = query.shape[-3], key.shape[-3]
-    if q_heads % kv_heads:
+    if value.shape[-3] != kv_heads:
+        raise ValueError(f"enable_gqa: key has {kv_heads} heads and value {value.shape[-3]}: they must be equal")
+    if not kv_heads or q_heads % kv_heads:
         raise ValueError(
             f"enable_gqa: query has {q_heads} heads, which {kv_heads} key heads do not divide: "
             f"q_heads must be a multiple of kv_heads"

@@ -11,7 +11,7 @@ from math import prod
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MatmulExplanation:
     """What torch.matmul does with two shapes: the result's `shape`, the `steps` to it, the `flops` it costs.
 
@@ -25,7 +25,7 @@ class MatmulExplanation:
     flops: int
     aligned: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         width = max(len(cell) for _, cells in self.aligned for cell in cells)
         rows = [f"{name:>6}  " + "  ".join(f"{cell:>{width}}" for cell in cells) for name, cells in self.aligned]
         return "\n".join(rows + [f"{number}. {step}" for number, step in enumerate(self.steps, 1)])

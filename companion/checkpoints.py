@@ -110,7 +110,10 @@ def shards(path: Path) -> dict[Path, list[str]]:
     files = sorted(path.glob("*.safetensors"))
     index = path / "model.safetensors.index.json"
     if index.exists():
-        files = [path / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise ValueError(f"{index} has no weight_map from tensor names to files: download it again")
+        files = [path / name for name in sorted(set(weight_map.values()))]
     if not files:
         pickled = [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]
         if pickled:
@@ -148,7 +151,11 @@ def open_gguf(path: Path) -> Opened:
     if "rope_freqs.weight" in names:
         raise ValueError(f"{path} holds rope_freqs.weight: scaled RoPE frequencies are not supported")
     config = gguf_config(metadata, path, tie="output.weight" not in names)
-    return config, gguf_tensors(reader, config), len(names), Tokenizer.from_gguf(metadata)
+    try:
+        tokenizer = Tokenizer.from_gguf(metadata)
+    except KeyError as error:
+        raise ValueError(f"{path} lacks the metadata {error}: its tokenizer cannot be read") from error
+    return config, gguf_tensors(reader, config), len(names), tokenizer
 
 
 def gguf_config(metadata: dict[str, Any], path: Path, tie: bool) -> LlamaConfig:
@@ -182,7 +189,10 @@ def gguf_tensors(reader: gguf.GGUFReader, config: LlamaConfig) -> Iterator[tuple
     """Every tensor under its Hugging Face name, dequantised to float32, q and k in rotate-half order."""
     for stored in reader.tensors:
         name = hf_name(stored.name)
-        tensor = torch.tensor(gguf.dequantize(stored.data, stored.tensor_type))
+        try:
+            tensor = torch.tensor(gguf.dequantize(stored.data, stored.tensor_type))
+        except NotImplementedError as error:
+            raise ValueError(f"{stored.name} is stored as {stored.tensor_type.name}, which is not supported") from error
         if name.endswith("q_proj.weight"):
             tensor = half_from_interleaved(tensor, config.num_attention_heads)
         elif name.endswith("k_proj.weight"):
@@ -214,7 +224,10 @@ def pick_device(device: str | torch.device) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    picked = torch.device(device)
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device is {device!r}, which torch does not know: use 'auto', 'cpu' or 'cuda'") from error
     if picked.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {str(picked)!r} and torch sees no CUDA GPU: use device='auto' or 'cpu'")
     return picked

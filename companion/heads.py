@@ -20,6 +20,8 @@ def split_heads(
 
     Raises: ValueError when `num_heads` does not divide the last axis.
     """
+    if x.ndim < 2:
+        raise ValueError(f"x is {tuple(x.shape)}: split_heads needs the axes (..., length, hidden)")
     if num_heads < 1 or x.shape[-1] % num_heads:
         raise ValueError(
             f"the last axis has {x.shape[-1]} features, which {num_heads} heads do not divide "
@@ -78,7 +80,7 @@ class MultiHeadAttention(nn.Module):
         attend=scaled_dot_product_attention,
     ):
         super().__init__()
-        if head_dim is None and hidden_size % num_heads:
+        if num_heads < 1 or (head_dim is None and hidden_size % num_heads):
             raise ValueError(
                 f"hidden_size {hidden_size} is not a multiple of num_heads {num_heads}: "
                 f"choose a num_heads that divides it, or give head_dim"

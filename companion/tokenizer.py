@@ -77,7 +77,10 @@ class Tokenizer:
             raise ValueError(f"the GGUF splits text by {split!r}: only {', '.join(map(repr, SPLITS))} are supported")
         tokens: Sequence[str] = metadata["tokenizer.ggml.tokens"]
         merges = [tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]]
-        backend = Backend(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+        try:
+            backend = Backend(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"the GGUF's merges do not fit its {len(tokens)} tokens: {error}") from error
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
         backend.pre_tokenizer = pre_tokenizers.Sequence([*SPLITS[split], byte_level])
         backend.decoder = decoders.ByteLevel()

@@ -12,5 +12,8 @@ document.addEventListener("DOMContentLoaded", () => {
   each(".citation-list[role], .citation[role]", (node) => node.removeAttribute("role"));
 });
 
+// The theme gives scrolling code a tab stop when the window changes its size, not when code is unfolded.
+document.addEventListener("toggle", () => window.dispatchEvent(new Event("resize")), true);
+
 // The theme reports every change of color mode; the console is for errors.
 console.log = ((log) => (...words) => String(words[0]).startsWith("[PST]") || log(...words))(console.log);

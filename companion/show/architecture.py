@@ -1,9 +1,10 @@
 """The forward pass as one picture, its shapes taken from the modules while they run."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from companion.decoder import LlamaDecoderLayer
 from companion.model import LlamaForCausalLM
 from companion.show.figures import ACCENT, SECOND, Figure, box, svg, text
 
@@ -11,7 +12,7 @@ WIDTH, HIGH, GAP = 330, 34, 16
 ARROW = 'stroke="currentColor" stroke-opacity="0.6" fill="none"'
 
 
-def output_shapes(model: nn.Module, input_ids: Int[Tensor, "batch length"]) -> dict[str, tuple[int, ...]]:
+def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]]:
     """Run the model, and return the shape of every module's output under the module's name."""
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -24,7 +25,7 @@ def output_shapes(model: nn.Module, input_ids: Int[Tensor, "batch length"]) -> d
     hooks = [module.register_forward_hook(record(name)) for name, module in model.named_modules()]
     try:
         with torch.inference_mode():
-            shapes[""] = tuple(model(input_ids).shape)
+            shapes[""] = tuple(model(inputs).shape)
     finally:
         for hook in hooks:
             hook.remove()
@@ -34,50 +35,61 @@ def output_shapes(model: nn.Module, input_ids: Int[Tensor, "batch length"]) -> d
 def forward_picture(model: LlamaForCausalLM, input_ids: Int[Tensor, "batch length"], caption: str) -> Figure:
     """The model from ids to logits, and one decoder layer opened beside it, with the shapes of this call."""
     shapes = output_shapes(model, input_ids)
-    layer, attention = "model.layers.0", "model.layers.0.self_attn"
-    layers = len(model.model.layers)
-    head = shapes[""]
-    outside = [
+    hidden, layers = shapes["model.embed_tokens"], len(model.model.layers)
+    steps = [
         ("input_ids", tuple(input_ids.shape), ""),
-        ("embed_tokens", shapes["model.embed_tokens"], "box"),
-        (f"decoder layer × {layers}", shapes[layer], "open"),
+        ("embed_tokens", hidden, "box"),
+        (f"decoder layer × {layers}", shapes["model.layers.0"], "open"),
         ("norm", shapes["model.norm"], "box"),
-        ("lm_head", head, "box"),
+        ("lm_head", shapes[""], "box"),
         ("argmax → next token", (input_ids.shape[0],), ""),
     ]
-    inside = [
-        ("hidden_states", shapes["model.embed_tokens"], ""),
-        ("input_layernorm", shapes[f"{layer}.input_layernorm"], "box"),
-        ("q_proj", shapes[f"{attention}.q_proj"], "box"),
-        ("k_proj, v_proj", shapes[f"{attention}.k_proj"], "box"),
-        ("split heads · RoPE · cache · attention", None, "core"),
-        ("o_proj", shapes[f"{attention}.o_proj"], "box"),
-        ("+ residual", shapes[attention], "add"),
-        ("post_attention_layernorm", shapes[f"{layer}.post_attention_layernorm"], "box"),
-        ("gate_proj, up_proj · SwiGLU", shapes[f"{layer}.mlp.gate_proj"], "core"),
-        ("down_proj", shapes[f"{layer}.mlp.down_proj"], "box"),
-        ("+ residual", shapes[layer], "add"),
-    ]
     alt = (
-        f"The forward pass: ids {tuple(input_ids.shape)} become hidden states {shapes['model.embed_tokens']}, pass "
-        f"{layers} decoder layers of unchanged shape, a norm and the head, and come out as logits {head}"
+        f"The forward pass: ids {tuple(input_ids.shape)} become hidden states {hidden}, pass {layers} decoder layers "
+        f"of unchanged shape, a norm and the head, and come out as logits {shapes['']}"
     )
-    panels = (column("the model", outside, alt), column("one decoder layer", inside, "The steps of one decoder layer"))
-    return Figure(panels, alt, caption)
+    return Figure((column("the model", steps, alt), layer_panel(hidden, shapes, "model.layers.0.")), alt, caption)
 
 
-def column(title: str, steps: list[tuple[str, tuple[int, ...] | None, str]], alt: str) -> str:
+def layer_picture(layer: LlamaDecoderLayer, hidden_states: Float[Tensor, "batch length hidden"], caption: str) -> Figure:
+    """One decoder layer, with the shapes of this call."""
+    panel = layer_panel(tuple(hidden_states.shape), output_shapes(layer, hidden_states), "")
+    return Figure((panel,), "The steps of one decoder layer, two of them added to the residual stream", caption)
+
+
+def layer_panel(hidden: tuple[int, ...], shapes: dict[str, tuple[int, ...]], prefix: str) -> str:
+    """The steps of the decoder layer whose modules are recorded under `prefix`."""
+    projections = tuple(shapes[f"{prefix}self_attn.{name}"] for name in ("q_proj", "k_proj", "v_proj"))
+    steps = [
+        ("hidden_states", hidden, ""),
+        ("input_layernorm", shapes[f"{prefix}input_layernorm"], "box"),
+        ("q_proj k_proj v_proj", projections, "beside"),
+        ("split heads · RoPE · cache · attention", None, "core"),
+        ("o_proj", shapes[f"{prefix}self_attn.o_proj"], "box"),
+        ("+ residual", shapes[f"{prefix}self_attn"], "add"),
+        ("post_attention_layernorm", shapes[f"{prefix}post_attention_layernorm"], "box"),
+        ("gate_proj, up_proj · SwiGLU", shapes[f"{prefix}mlp.gate_proj"], "core"),
+        ("down_proj", shapes[f"{prefix}mlp.down_proj"], "box"),
+        ("+ residual", shapes[prefix.removesuffix(".")], "add"),
+    ]
+    return column("one decoder layer", steps, "The steps of one decoder layer and the shapes that leave them")
+
+
+def column(title: str, steps: list[tuple[str, tuple | None, str]], alt: str) -> str:
     """Steps under one another, each with the shape that leaves it; residual arrows pass by on the left."""
     left, top = 26, 24
     body = [text(left + WIDTH / 2, 10, title, size=13, extra='font-weight="600"')]
     starts = [0]
     for i, (name, shape, kind) in enumerate(steps):
         y = top + i * (HIGH + GAP)
-        if kind:
+        if kind == "beside":
+            body.append(beside(left, y, name.split(), shape or ()))
+        elif kind:
             color, opacity = (SECOND, 0.22) if kind in ("core", "open") else (ACCENT, 0.06 if kind == "add" else 0.16)
             body.append(box(left, y, WIDTH, HIGH, opacity=opacity, color=color, radius=6))
-        body.append(text(left + 12, y + HIGH / 2, name, anchor="start", size=14))
-        if shape is not None:
+        if kind != "beside":
+            body.append(text(left + 12, y + HIGH / 2, name, anchor="start", size=14))
+        if shape is not None and kind != "beside":
             body.append(text(left + WIDTH - 10, y + HIGH / 2, str(shape), anchor="end", size=13, extra=MONO))
         if i + 1 < len(steps):
             body.append(arrow(left + WIDTH / 2, y + HIGH, y + HIGH + GAP))
@@ -87,6 +99,18 @@ def column(title: str, steps: list[tuple[str, tuple[int, ...] | None, str]], alt
             body.append(head_right(left, y + HIGH / 2))
             starts.append(i)
     return svg(left + WIDTH + 4, top + len(steps) * (HIGH + GAP) - GAP + 2, "".join(body), alt)
+
+
+def beside(x: float, y: float, names: list[str], shapes: tuple[tuple[int, ...], ...]) -> str:
+    """Steps that do not wait for one another, in one row: each name above its shape."""
+    width = (WIDTH - 8 * (len(names) - 1)) / len(names)
+    parts = []
+    for i, (name, shape) in enumerate(zip(names, shapes, strict=True)):
+        left = x + i * (width + 8)
+        parts.append(box(left, y - 4, width, HIGH + 8, opacity=0.16, radius=6))
+        parts.append(text(left + width / 2, y + 8, name, size=13))
+        parts.append(text(left + width / 2, y + 26, str(shape), size=12, extra=MONO))
+    return "".join(parts)
 
 
 MONO = 'font-family="ui-monospace, monospace"'

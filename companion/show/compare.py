@@ -1,9 +1,9 @@
 """The equality ledger: two ways to the same numbers, set side by side and checked."""
 
-import html
-
 import torch
 from torch import Tensor
+
+from companion.show.tables import Table, table
 
 
 class EqualityLedger:
@@ -13,45 +13,40 @@ class EqualityLedger:
     """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, str, str, str, str]] = []
+        self.rows: list[tuple[str, str, tuple[int, ...], str, str]] = []
 
     def exact(self, left: str, a: Tensor, right: str, b: Tensor) -> "EqualityLedger":
         """Claim that two tensors are equal bit for bit.
 
         Raises: ValueError when they are not, with the largest difference.
         """
-        self._same_kind(left, a, right, b)
-        if not torch.equal(a, b):
-            raise ValueError(f"{left} and {right} differ by up to {(a - b).abs().max().item():.3g}")
-        return self._add(left, right, a, "exact")
+        return self._add(left, a, right, b, 0.0, "exact")
 
-    def close(self, left: str, a: Tensor, right: str, b: Tensor, within: float) -> "EqualityLedger":
-        """Claim that two tensors differ by at most `within` in every element.
+    def close(self, left: str, a: Tensor, right: str, b: Tensor, within: float = 1e-6) -> "EqualityLedger":
+        """Claim that two tensors differ by less than `within` in every element.
 
         Raises: ValueError when they differ by more, with the largest difference.
         """
-        self._same_kind(left, a, right, b)
-        worst = (a.double() - b.double()).abs().max().item()
-        if not worst <= within:
-            raise ValueError(f"{left} and {right} differ by up to {worst:.3g}, more than {within:g}")
-        return self._add(left, right, a, f"max error below {within:g}")
+        return self._add(left, a, right, b, within, f"max error below {within:g}")
 
-    def _same_kind(self, left: str, a: Tensor, right: str, b: Tensor) -> None:
+    def _add(self, left: str, a: Tensor, right: str, b: Tensor, within: float, verdict: str) -> "EqualityLedger":
         if a.shape != b.shape or a.dtype != b.dtype:
             raise ValueError(
                 f"{left} is {a.dtype} {tuple(a.shape)} and {right} {b.dtype} {tuple(b.shape)}: compare like with like"
             )
-
-    def _add(self, left: str, right: str, a: Tensor, verdict: str) -> "EqualityLedger":
-        self.rows.append((left, right, str(tuple(a.shape)), str(a.dtype).removeprefix("torch."), verdict))
+        apart = (a != b) * 1.0 if a.dtype == torch.bool else torch.where(a == b, 0.0, (a.double() - b.double()).abs())
+        worst = apart.max().item()
+        if not worst <= within:  # a NaN is no equality either
+            raise ValueError(f"{left} and {right} differ by up to {worst:.3g}, more than {within:g}")
+        self.rows.append((left, right, tuple(a.shape), str(a.dtype).removeprefix("torch."), verdict))
         return self
 
+    def table(self) -> Table:
+        """The claims as a table."""
+        return table(("this", "equals", "shape", "dtype", "how far"), self.rows)
+
     def __repr__(self) -> str:
-        return "\n".join(f"{a}  =  {b}   {shape} {dtype}: {verdict}" for a, b, shape, dtype, verdict in self.rows)
+        return repr(self.table())
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{name}</th>' for name in ("this", "equals", "shape", "dtype", "how far"))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
-        )
-        return f'<table class="companion-ledger"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return self.table()._repr_html_()

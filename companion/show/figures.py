@@ -30,7 +30,7 @@ class Figure:
     def _repr_html_(self) -> str:
         body = "".join(self.panels)
         if len(self.panels) > 1:
-            body = f'<div style="display:flex;flex-wrap:wrap;gap:1.5rem;justify-content:center">{body}</div>'
+            body = f'<div style="display:flex;flex-wrap:wrap;gap:1.5rem;align-items:flex-start">{body}</div>'
         return (
             f'<figure class="companion-figure" role="group" aria-label="{html.escape(self.alt, quote=True)}">{body}'
             f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"

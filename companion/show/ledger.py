@@ -4,12 +4,12 @@ Taken from the running code: the interpreter reports each line, and the values o
 """
 
 import ast
-import html
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import companion
+from companion.show.tables import Code, Table, table
 
 PACKAGE = str(Path(companion.__file__).parent)
 
@@ -33,8 +34,9 @@ class Step:
     name: str
     shape: tuple[int, ...]
     symbols: str
-    dtype: str
+    dtype: torch.dtype
     flops: int
+    value: Tensor = field(repr=False)
 
 
 @dataclass
@@ -44,36 +46,54 @@ class Ledger:
     steps: list[Step] = field(default_factory=list)
     result: Any = None
 
+    def table(self) -> Table:
+        """The steps as a table, repeated ones in one row; axis names have a column when they were given."""
+        named = any(step.symbols for step in self.steps)
+        head = ("step", "shape", *(("axes",) if named else ()), "FLOPs")
+        rows = []
+        for _, group in groupby(self.steps, key=lambda step: (step.depth, step.source, step.shape)):
+            step, *again = group
+            times = f"{1 + len(again)} × " if again else ""
+            flops = f"{times}{step.flops:,}" if step.flops else ""
+            rows.append((Code(times + step.source, step.depth), step.shape, *((step.symbols,) if named else ()), flops))
+        return table(head, rows)
+
     def __repr__(self) -> str:
-        rows = [("step", "shape", "axes", "FLOPs")]
-        for step in self.steps:
-            flops = f"{step.flops:,}" if step.flops else ""
-            rows.append(("  " * step.depth + step.source, str(step.shape), step.symbols, flops))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
-        return "\n".join(line.rstrip() for line in lines)
+        return repr(self.table())
 
     def _repr_html_(self) -> str:
-        symbols = any(step.symbols for step in self.steps)
-        head = ["step", "shape", *(["axes"] if symbols else []), "FLOPs"]
-        top = "".join(f'<th scope="col">{name}</th>' for name in head)
-        rows = []
-        for step in self.steps:
-            indent = f"padding-left:{0.5 + 1.5 * step.depth}em"
-            cells = [f'<td style="{indent}"><code>{html.escape(step.source)}</code></td>']
-            cells.append(f"<td>{step.shape}</td>")
-            cells += [f"<td>{step.symbols}</td>"] if symbols else []
-            cells.append(f"<td>{step.flops:,}</td>" if step.flops else "<td></td>")
-            rows.append(f"<tr>{''.join(cells)}</tr>")
-        return f'<table class="companion-ledger"><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        return self.table()._repr_html_()
+
+
+def beside(ours: Ledger, theirs: Ledger, pairs: Sequence[tuple[str, str]], within: float = 1e-5) -> Table:
+    """Two ledgers of one computation, step by step: each pair gives how a step of either begins.
+
+    Raises: ValueError when a step is not there in that order, or the two tensors are not equal up to `within`.
+    """
+    rows, here, there = [], iter(ours.steps), iter(theirs.steps)
+    for mine, other in pairs:
+        a = next((step for step in here if step.source.startswith(mine)), None)
+        b = next((step for step in there if step.source.startswith(other)), None)
+        if a is None or b is None:
+            raise ValueError(f"no step begins with {mine if a is None else other!r} here")
+        if a.shape != b.shape or not torch.allclose(a.value, b.value.to(a.value.dtype), rtol=0, atol=within):
+            raise ValueError(f"{a.source} {a.shape} and {b.source} {b.shape} are not equal up to {within:g}")
+        rows.append((Code(a.source), Code(b.source), a.shape))
+    return table(("companion", "Hugging Face", "shape of both"), rows)
 
 
 def ledger(
-    function: Callable, *arguments: Any, depth: int = 0, axes: Mapping[str, int] | None = None, **keywords: Any
+    function: Callable,
+    *arguments: Any,
+    depth: int = 0,
+    axes: Mapping[str, int] | None = None,
+    package: str = PACKAGE,
+    **keywords: Any,
 ) -> Ledger:
     """Run `function(*arguments, **keywords)` and list the tensors that its statements make, in order.
 
     `depth` is how many calls deep into the package to look: 0 lists the statements of `function` alone.
+    `package` is the folder whose code is followed: this package's, or that of one to compare with.
     `axes` names sizes ({"heads": 9}), so that each shape is also given in words. FLOPs are those of the
     matrix products in a statement and what it calls, counted by torch (multiply and add are two).
 
@@ -82,7 +102,7 @@ def ledger(
     names = {size: name for name, size in (axes or {}).items()}
     if len(names) < len(axes or {}):
         raise ValueError(f"two of the axes {dict(axes or {})} have one size: choose sizes that differ")
-    recorder = Recorder(depth, names)
+    recorder = Recorder(depth, names, package)
     before = sys.gettrace()
     with torch.inference_mode(), recorder.counter:
         sys.settrace(recorder.enter)
@@ -96,15 +116,15 @@ def ledger(
 class Recorder:
     """Follows the interpreter through the package's functions and notes what each statement made."""
 
-    def __init__(self, depth: int, names: Mapping[int, str]):
-        self.depth, self.names = depth, names
+    def __init__(self, depth: int, names: Mapping[int, str], package: str):
+        self.depth, self.names, self.package = depth, names, package
         self.counter = FlopCounterMode(display=False)
         self.stack: list[Open] = []
         self.steps: list[Step | None] = []
 
     def enter(self, frame: FrameType, event: str, value: Any) -> Callable | None:
         """Called by the interpreter on each call: follow the package's functions, to the depth asked for."""
-        if not followed(frame.f_code) or len(self.stack) > self.depth:
+        if not followed(frame.f_code, self.package) or len(self.stack) > self.depth:
             return None
         self.stack.append(Open(frame))
         return self.step
@@ -135,12 +155,9 @@ class Recorder:
             shape = tuple(tensor.shape)
             symbols = f"({', '.join(self.names.get(n, str(n)) for n in shape)})" if self.names else ""
             source = code if number == 0 else f"… {name}"
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            first = number == 0
-            function = top.frame.f_code.co_qualname
-            rows.append(
-                Step(len(self.stack) - 1, function, source, name, shape, symbols, dtype, flops if first else 0)
-            )
+            depth, function = len(self.stack) - 1, top.frame.f_code.co_qualname
+            cost = flops if number == 0 else 0
+            rows.append(Step(depth, function, source, name, shape, symbols, tensor.dtype, cost, tensor))
         self.steps[top.place : top.place + 1] = rows
 
 
@@ -167,10 +184,10 @@ def results(top: Open) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in found if isinstance(value, Tensor)]
 
 
-def followed(code: CodeType) -> bool:
+def followed(code: CodeType, package: str) -> bool:
     """Functions of the package, except what shows it, checks its input or is no function of its own."""
     file = code.co_filename
-    return file.startswith(PACKAGE) and "show" not in Path(file).parts and not code.co_name.startswith(("check", "<", "_"))
+    return file.startswith(package) and "show" not in Path(file).parts and not code.co_name.startswith(("check", "<", "_"))
 
 
 @cache

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import companion
 
@@ -15,7 +16,7 @@ class Source:
     def __init__(self, *objects: Callable):
         paths = [Path(inspect.getsourcefile(each) or "").resolve().relative_to(ROOT) for each in objects]
         self.files = list(dict.fromkeys(path.as_posix() for path in paths))
-        self.text = "\n\n".join(inspect.getsource(each).rstrip() for each in objects)
+        self.text = "\n\n".join(dedent(inspect.getsource(each)).rstrip() for each in objects)
 
     def __repr__(self) -> str:
         return f"# {', '.join(self.files)}\n{self.text}"

@@ -20,9 +20,9 @@ def test_page(name, context, site, record_property):
         problems = {
             "requests to other hosts": browse.foreign_requests(visit),
             "no text alternative": browse.missing_names(visit),
-            "scrolls sideways": browse.sideways_scroll(visit),
             "accessibility, light": browse.accessibility(visit, "light"),
             "accessibility, dark": browse.accessibility(visit, "dark"),
+            "scrolls sideways": browse.sideways_scroll(visit),
             "accessibility, phone": browse.accessibility(visit, "light", browse.PHONE),
             "complaints": browse.complaints(visit),
         }

@@ -1,0 +1,52 @@
+"""Tables as the book shows them: HTML in a page or notebook, aligned columns in a terminal."""
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """A cell that is source code, `depth` steps indented."""
+
+    source: str
+    depth: int = 0
+
+
+Cell = str | Code
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a head; shown as HTML where that is possible, else as text."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def __repr__(self) -> str:
+        rows = [list(self.head)] + [[as_text(cell) for cell in row] for row in self.rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(self.head))]
+        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
+        body = "".join(f"<tr>{''.join(map(as_html, row))}</tr>" for row in self.rows)
+        return f'<table class="companion-ledger"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table of anything that prints; `Code` cells stay code."""
+    return Table(head, [[cell if isinstance(cell, Code) else str(cell) for cell in row] for row in rows])
+
+
+def as_text(cell: Cell) -> str:
+    """A cell in a terminal."""
+    return "  " * cell.depth + cell.source if isinstance(cell, Code) else cell
+
+
+def as_html(cell: Cell) -> str:
+    """A cell in a page."""
+    if isinstance(cell, Code):
+        return f'<td style="padding-left:{0.5 + 1.5 * cell.depth:g}em"><code>{html.escape(cell.source)}</code></td>'
+    return f"<td>{html.escape(cell)}</td>"
