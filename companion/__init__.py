@@ -1,4 +1,6 @@
-"""What happens inside a Transformer when it runs: attention, heads, masks, RoPE, cache and the Llama made of them."""
+"""What happens inside a Transformer when it runs: attention, heads, masks, RoPE, cache and the
+Llama made of them.
+"""
 
 from companion.attention import attention_weights, scaled_dot_product_attention
 from companion.broadcasting import explain_matmul

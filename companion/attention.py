@@ -4,10 +4,14 @@ Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1, equatio
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+# Any function with the signature of `scaled_dot_product_attention`: layers are handed one.
+Attend = Callable[..., Tensor]
 
 
 def attention_weights(
@@ -17,7 +21,8 @@ def attention_weights(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "*batch q_len kv_len"]:
-    """How much of each value every query takes: `softmax(query @ keyᵀ · scale)`, each row summing to 1.
+    """How much of each value every query takes: `softmax(query @ keyᵀ · scale)`, each row summing
+    to 1.
 
     A bool mask keeps the scores where it is True; a float mask is added to them. A row in which
     nothing may be attended is all zeros. `scale` is 1/√head_dim unless given. The softmax runs in
@@ -83,15 +88,23 @@ def repeat_for_query_heads(
     query: Float[Tensor, "*q_batch q_heads q_len head_dim"],
     key: Float[Tensor, "*k_batch kv_heads kv_len head_dim"],
     value: Float[Tensor, "*v_batch kv_heads kv_len value_dim"],
-) -> tuple[Float[Tensor, "*k_batch q_heads kv_len head_dim"], Float[Tensor, "*v_batch q_heads kv_len value_dim"]]:
-    """Key and value with each head repeated until there are as many as query heads (see `gqa.repeat_kv`)."""
+) -> tuple[
+    Float[Tensor, "*k_batch q_heads kv_len head_dim"],
+    Float[Tensor, "*v_batch q_heads kv_len value_dim"],
+]:
+    """Key and value with each head repeated until there are as many as query heads (see
+    `gqa.repeat_kv`).
+    """
     if min(query.ndim, key.ndim, value.ndim) < 3:
         raise ValueError(
-            f"enable_gqa needs a heads axis: query is {shape(query)}, key {shape(key)} and value {shape(value)}"
+            f"enable_gqa needs a heads axis: query is {shape(query)}, key {shape(key)} and value "
+            f"{shape(value)}"
         )
     q_heads, kv_heads = query.shape[-3], key.shape[-3]
     if value.shape[-3] != kv_heads:
-        raise ValueError(f"enable_gqa: key has {kv_heads} heads and value {value.shape[-3]}: they must be equal")
+        raise ValueError(
+            f"enable_gqa: key has {kv_heads} heads and value {value.shape[-3]}: they must be equal"
+        )
     if not kv_heads or q_heads % kv_heads:
         raise ValueError(
             f"enable_gqa: query has {q_heads} heads, which {kv_heads} key heads do not divide: "
@@ -101,10 +114,14 @@ def repeat_for_query_heads(
     return key.repeat_interleave(group, dim=-3), value.repeat_interleave(group, dim=-3)
 
 
-def top_left_mask(query: Tensor, key: Tensor, attn_mask: Tensor | None) -> Bool[Tensor, "q_len kv_len"]:
+def top_left_mask(
+    query: Tensor, key: Tensor, attn_mask: Tensor | None
+) -> Bool[Tensor, "q_len kv_len"]:
     """The mask that torch's `is_causal` means: query i sees keys 0..i."""
     if attn_mask is not None:
-        raise ValueError("is_causal=True and attn_mask were both given: pass attn_mask & causal_mask(...) alone")
+        raise ValueError(
+            "is_causal=True and attn_mask were both given: pass attn_mask & causal_mask(...) alone"
+        )
     return torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
 
 
@@ -116,7 +133,12 @@ def check_query_and_key(query: Tensor, key: Tensor) -> None:
             f"query has head_dim {query.shape[-1]} and key {key.shape[-1]} "
             f"(query {shape(query)}, key {shape(key)}): project both to one head_dim"
         )
-    if query.ndim > 2 and key.ndim > 2 and query.shape[-3] != key.shape[-3] and 1 not in (query.shape[-3], key.shape[-3]):
+    if (
+        query.ndim > 2
+        and key.ndim > 2
+        and query.shape[-3] != key.shape[-3]
+        and 1 not in (query.shape[-3], key.shape[-3])
+    ):
         raise ValueError(heads_differ(query.shape[-3], key.shape[-3]))
     check_leading_axes("query", query, "key", key)
 
@@ -136,32 +158,47 @@ def check_mask(attn_mask: Tensor, scores: Tensor) -> None:
     """Refuse a mask that is neither bool nor float, or that does not broadcast onto the scores."""
     if attn_mask.dtype not in (torch.bool, torch.float32, scores.dtype):
         raise ValueError(
-            f"attn_mask is {attn_mask.dtype}: pass a bool mask (True = may attend) or a float mask of "
+            f"attn_mask is {attn_mask.dtype}: pass a bool mask (True = may attend) or a float "
+            "mask of "
             f"{scores.dtype} that is added to the scores; for a mask of 0 and 1, attn_mask.bool()"
         )
     if attn_mask.device != scores.device:
-        raise ValueError(f"attn_mask is on {attn_mask.device} and query on {scores.device}: move one with .to(device)")
+        raise ValueError(
+            f"attn_mask is on {attn_mask.device} and query on {scores.device}: move one with "
+            ".to(device)"
+        )
     fits = len(attn_mask.shape) <= len(scores.shape) and all(
         m in (1, s) for m, s in zip(reversed(attn_mask.shape), reversed(scores.shape), strict=False)
     )
     if not fits:
         raise ValueError(
-            f"attn_mask {shape(attn_mask)} does not broadcast onto the scores (..., q_len, kv_len) = "
+            f"attn_mask {shape(attn_mask)} does not broadcast onto the scores (..., q_len, "
+            "kv_len) = "
             f"{shape(scores)}: each of its axes, from the right, must be equal or 1"
         )
 
 
 def check_same_kind(name: str, x: Tensor, other_name: str, y: Tensor) -> None:
-    """Refuse two tensors that torch cannot multiply: too few axes, another dtype, another device."""
+    """Refuse two tensors that torch cannot multiply: too few axes, another dtype, another
+    device.
+    """
     for each_name, each in ((name, x), (other_name, y)):
         if each.ndim < 2:
-            raise ValueError(f"{each_name} is {shape(each)}: it needs at least the axes (length, head_dim)")
+            raise ValueError(
+                f"{each_name} is {shape(each)}: it needs at least the axes (length, head_dim)"
+            )
         if not each.is_floating_point():
-            raise ValueError(f"{each_name} is {each.dtype}: attention needs floating point, {each_name}.float()?")
+            raise ValueError(
+                f"{each_name} is {each.dtype}: attention needs floating point, {each_name}.float()?"
+            )
     if x.dtype != y.dtype:
-        raise ValueError(f"{name} is {x.dtype} and {other_name} {y.dtype}: convert one with .to(dtype)")
+        raise ValueError(
+            f"{name} is {x.dtype} and {other_name} {y.dtype}: convert one with .to(dtype)"
+        )
     if x.device != y.device:
-        raise ValueError(f"{name} is on {x.device} and {other_name} on {y.device}: move one with .to(device)")
+        raise ValueError(
+            f"{name} is on {x.device} and {other_name} on {y.device}: move one with .to(device)"
+        )
 
 
 def check_leading_axes(name: str, x: Tensor, other_name: str, y: Tensor) -> None:
@@ -179,8 +216,14 @@ def heads_differ(q_heads: int, kv_heads: int) -> str:
     """The message for unequal head counts, with the remedy that fits them."""
     message = f"key has {kv_heads} heads and query {q_heads}: "
     if q_heads % kv_heads == 0:
-        return message + f"repeat_kv(key, {q_heads // kv_heads}) and the same for value, or enable_gqa=True?"
-    return message + "they must be equal, or q_heads a multiple of kv_heads for grouped-query attention"
+        return (
+            message
+            + f"repeat_kv(key, {q_heads // kv_heads}) and the same for value, or enable_gqa=True?"
+        )
+    return (
+        message
+        + "they must be equal, or q_heads a multiple of kv_heads for grouped-query attention"
+    )
 
 
 def shape(x: Tensor) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The rules of torch.matmul, one step at a time.
 
-Source: the documentation of torch.matmul, "The behavior depends on the dimensionality of the tensors".
+Source: the documentation of torch.matmul, "The behavior depends on the dimensionality of the
+tensors".
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, repr=False)
 class MatmulExplanation:
-    """What torch.matmul does with two shapes: the result's `shape`, the `steps` to it, the `flops` it costs.
+    """What torch.matmul does with two shapes: the result's `shape`, the `steps` to it, the `flops`
+    it costs.
 
     `aligned` holds the three shapes as rows of equal width, blank where a shape has no axis.
     """
@@ -27,16 +29,22 @@ class MatmulExplanation:
 
     def __repr__(self) -> str:
         width = max(len(cell) for _, cells in self.aligned for cell in cells)
-        rows = [f"{name:>6}  " + "  ".join(f"{cell:>{width}}" for cell in cells) for name, cells in self.aligned]
+        rows = [
+            f"{name:>6}  " + "  ".join(f"{cell:>{width}}" for cell in cells)
+            for name, cells in self.aligned
+        ]
         return "\n".join(rows + [f"{number}. {step}" for number, step in enumerate(self.steps, 1)])
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+            f'<tr><th scope="row">{name}</th>'
+            + "".join(f"<td>{cell}</td>" for cell in cells)
+            + "</tr>"
             for name, cells in self.aligned
         )
         steps = "".join(f"<li>{step}</li>" for step in self.steps)
-        return f'<table class="companion-ledger companion-shapes"><tbody>{rows}</tbody></table><ol>{steps}</ol>'
+        table = f'<table class="companion-ledger companion-shapes"><tbody>{rows}</tbody></table>'
+        return f"{table}<ol>{steps}</ol>"
 
 
 def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExplanation:
@@ -57,10 +65,14 @@ def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExpl
     (rows, inner), (b_inner, columns) = a_full[-2:], b_full[-2:]
     if inner != b_inner:
         raise ValueError(
-            f"the last axis of a {a} is {inner} and the {'only' if len(b) == 1 else 'second-to-last'} axis of b {b} "
+            f"the last axis of a {a} is {inner} and the "
+            f"{'only' if len(b) == 1 else 'second-to-last'} axis of b {b} "
             f"is {b_inner}: they are summed over and must be equal{transpose_hint(a_full, b_full)}"
         )
-    steps.append(f"matrices: ({rows}, {inner}) @ ({inner}, {columns}) sums over {inner} and gives ({rows}, {columns})")
+    steps.append(
+        f"matrices: ({rows}, {inner}) @ ({inner}, {columns}) sums over {inner} and gives "
+        f"({rows}, {columns})"
+    )
     batch = broadcast(a_full[:-2], b_full[:-2], steps)
     full = (*batch, rows, columns)
     shape = (*batch, *((rows,) if len(a) > 1 else ()), *((columns,) if len(b) > 1 else ()))
@@ -79,7 +91,8 @@ def broadcast(a_batch: Shape, b_batch: Shape, steps: list[str]) -> Shape:
     for place, (x, y) in enumerate(zip_longest(reversed(a_batch), reversed(b_batch), fillvalue=1)):
         if x != y and 1 not in (x, y):
             raise ValueError(
-                f"batch axis {-3 - place} is {x} in a and {y} in b (batch axes {a_batch} and {b_batch}): "
+                f"batch axis {-3 - place} is {x} in a and {y} in b (batch axes {a_batch} and "
+                f"{b_batch}): "
                 f"they must be equal, or one of them 1 or missing"
             )
         result.insert(0, y if x == 1 else x)
@@ -107,14 +120,20 @@ def transpose_hint(a: Shape, b: Shape) -> str:
 def align(*rows: tuple[str, Shape]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Shapes under one another, flush right, as torch compares them."""
     width = max(len(shape) for _, shape in rows)
-    return tuple((name, ("",) * (width - len(shape)) + tuple(map(str, shape))) for name, shape in rows)
+    return tuple(
+        (name, ("",) * (width - len(shape)) + tuple(map(str, shape))) for name, shape in rows
+    )
 
 
 def as_shape(name: str, shape: Sequence[int]) -> Shape:
-    """A shape as a tuple of sizes, refused where torch has no such tensor or matmul does not take it."""
+    """A shape as a tuple of sizes, refused where torch has no such tensor or matmul does not
+    take it.
+    """
     sizes = tuple(int(size) for size in shape)
     if not sizes:
-        raise ValueError(f"{name} has no axes: torch.matmul needs at least one; multiply by a scalar with *")
+        raise ValueError(
+            f"{name} has no axes: torch.matmul needs at least one; multiply by a scalar with *"
+        )
     if any(size < 0 for size in sizes):
         raise ValueError(f"{name} is {sizes}: a size cannot be negative")
     return sizes

@@ -10,9 +10,9 @@ from companion.config import LlamaConfig
 class KVCache:
     """Keys and values of every layer, in room for `max_length` tokens taken in advance.
 
-    Each layer writes its new keys and values behind the `length` tokens already there (`update`); the
-    model counts them once, when all its layers have written (`advance`). Keys are stored *after* RoPE.
-    It takes 2 · layers · batch · kv_heads · max_length · head_dim elements.
+    Each layer writes its new keys and values behind the `length` tokens already there (`update`);
+    the model counts them once, when all its layers have written (`advance`). Keys are stored
+    *after* RoPE. It takes 2 · layers · batch · kv_heads · max_length · head_dim elements.
     """
 
     def __init__(
@@ -25,7 +25,9 @@ class KVCache:
         device: torch.device | str | None = None,
     ):
         if batch_size < 1 or max_length < 1:
-            raise ValueError(f"batch_size is {batch_size} and max_length {max_length}: both must be at least 1")
+            raise ValueError(
+                f"batch_size is {batch_size} and max_length {max_length}: both must be at least 1"
+            )
         shape = (
             config.num_hidden_layers,
             batch_size,
@@ -56,7 +58,10 @@ class KVCache:
         key: Float[Tensor, "batch kv_heads q_len head_dim"],
         value: Float[Tensor, "batch kv_heads q_len head_dim"],
         layer_idx: int,
-    ) -> tuple[Float[Tensor, "batch kv_heads kv_len head_dim"], Float[Tensor, "batch kv_heads kv_len head_dim"]]:
+    ) -> tuple[
+        Float[Tensor, "batch kv_heads kv_len head_dim"],
+        Float[Tensor, "batch kv_heads kv_len head_dim"],
+    ]:
         """Write one layer's new keys and values behind the old, and return all of that layer's.
 
         Raises: ValueError when they do not fit: another shape, dtype or device, or no room left.
@@ -65,7 +70,9 @@ class KVCache:
         self._check(key, "key", layer_idx)
         self._check(value, "value", layer_idx)
         if key.shape != value.shape:
-            raise ValueError(f"key is {tuple(key.shape)} and value {tuple(value.shape)}: they must be equal")
+            raise ValueError(
+                f"key is {tuple(key.shape)} and value {tuple(value.shape)}: they must be equal"
+            )
         self.keys[layer_idx, :, :, self.length : end] = key
         self.values[layer_idx, :, :, self.length : end] = value
         return self.keys[layer_idx, :, :, :end], self.values[layer_idx, :, :, :end]
@@ -85,22 +92,27 @@ class KVCache:
         """
         if self.length + q_len > self.max_length:
             raise ValueError(
-                f"the cache holds {self.length} of at most {self.max_length} tokens and {q_len} more do not fit: "
+                f"the cache holds {self.length} of at most {self.max_length} tokens and {q_len} "
+                "more do not fit: "
                 f"make it with max_length {self.length + q_len} or more"
             )
 
     def _check(self, x: Tensor, name: str, layer_idx: int) -> None:
         layers, batch, heads, _, head_dim = self.keys.shape
         if not 0 <= layer_idx < layers:
-            raise ValueError(f"layer_idx is {layer_idx} and the cache has {layers} layers, counted from 0")
+            raise ValueError(
+                f"layer_idx is {layer_idx} and the cache has {layers} layers, counted from 0"
+            )
         if x.ndim != 4 or (x.shape[0], x.shape[1], x.shape[3]) != (batch, heads, head_dim):
             raise ValueError(
-                f"{name} is {tuple(x.shape)} and the cache holds (batch {batch}, kv_heads {heads}, length, "
+                f"{name} is {tuple(x.shape)} and the cache holds (batch {batch}, kv_heads "
+                f"{heads}, length, "
                 f"head_dim {head_dim}): make the cache for this batch and config"
             )
         if x.dtype != self.keys.dtype or x.device != self.keys.device:
             raise ValueError(
-                f"{name} is {x.dtype} on {x.device} and the cache {self.keys.dtype} on {self.keys.device}: "
+                f"{name} is {x.dtype} on {x.device} and the cache {self.keys.dtype} on "
+                f"{self.keys.device}: "
                 f"make the cache with the model's dtype and device"
             )
         self.check_room(x.shape[-2])

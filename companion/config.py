@@ -59,29 +59,46 @@ class LlamaConfig:
                 raise ValueError(f"{field.name} is {value!r}: it must be a number greater than 0")
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads "
-                f"{self.num_key_value_heads}: each key/value head serves an equal group of query heads"
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
+                "num_key_value_heads "
+                f"{self.num_key_value_heads}: each key/value head serves an equal group of query "
+                "heads"
             )
         if self.head_dim % 2:
-            raise ValueError(f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it must be even")
+            raise ValueError(
+                f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it must be even"
+            )
 
     @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "LlamaConfig":
-        """Read a Hugging Face config dict, with `rope_theta` at the top or inside `rope_parameters`.
+        """Read a Hugging Face config dict, with `rope_theta` at the top or inside
+        `rope_parameters`.
 
         Keys that change nothing in a forward pass (token ids, dtype, dropout ...) are passed over.
 
-        Raises: ValueError that names the first option set to something this package does not compute.
+        Raises: ValueError that names the first option set to something this package does not
+            compute.
         """
         if not isinstance(config, Mapping):
-            raise ValueError(f"from_hf takes a dict and got a {type(config).__name__}: pass config.to_dict()")
+            raise ValueError(
+                f"from_hf takes a dict and got a {type(config).__name__}: pass config.to_dict()"
+            )
         for name, only in ONLY.items():
             if config.get(name, only) not in (only, None):
-                raise ValueError(f"config has {name} = {config[name]!r}: this package computes only {only!r}")
+                raise ValueError(
+                    f"config has {name} = {config[name]!r}: this package computes only {only!r}"
+                )
         rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind != "default":
-            raise ValueError(f"config has rope_type = {kind!r}: this package computes only 'default', unscaled RoPE")
+            raise ValueError(
+                f"config has rope_type = {kind!r}: this package computes only 'default', "
+                "unscaled RoPE"
+            )
         names = {field.name for field in fields(cls)}
-        values = {name: value for name, value in {**config, **rope}.items() if name in names and value is not None}
+        values = {
+            name: value
+            for name, value in {**config, **rope}.items()
+            if name in names and value is not None
+        }
         return cls(**values)

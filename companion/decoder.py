@@ -1,14 +1,15 @@
-"""The Llama decoder layer: attention and feed-forward, each behind a norm and added to the residual stream.
+"""The Llama decoder layer: attention and feed-forward, each behind a norm and added to the residual
+stream.
 
-Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models", section 2.2; names and
-calling convention of Hugging Face's modeling_llama.py.
+Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models", section 2.2;
+names and calling convention of Hugging Face's modeling_llama.py.
 """
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from companion.attention import scaled_dot_product_attention
+from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import KVCache
 from companion.config import LlamaConfig
 from companion.heads import check_hidden_size, merge_heads, split_heads
@@ -17,18 +18,22 @@ from companion.mlp import LlamaMLP
 from companion.norm import LlamaRMSNorm
 from companion.rope import LlamaRotaryEmbedding, apply_rope
 
-PositionEmbeddings = tuple[Float[Tensor, "#batch q_len head_dim"], Float[Tensor, "#batch q_len head_dim"]]
+PositionEmbeddings = tuple[
+    Float[Tensor, "#batch q_len head_dim"], Float[Tensor, "#batch q_len head_dim"]
+]
 Mask = Bool[Tensor, "*#mask q_len kv_len"] | Float[Tensor, "*#mask q_len kv_len"]
 
 
 class LlamaAttention(nn.Module):
     """Grouped-query self-attention with RoPE, through a cache if there is one.
 
-    `attend` is any function with the signature of `scaled_dot_product_attention`. Without a mask the
-    attention is causal, the last query seeing the last key.
+    `attend` is any function with the signature of `scaled_dot_product_attention`. Without a mask
+    the attention is causal, the last query seeing the last key.
     """
 
-    def __init__(self, config: LlamaConfig, layer_idx: int, attend=scaled_dot_product_attention):
+    def __init__(
+        self, config: LlamaConfig, layer_idx: int, attend: Attend = scaled_dot_product_attention
+    ):
         super().__init__()
         self.layer_idx = layer_idx
         self.num_heads, self.num_kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -46,6 +51,7 @@ class LlamaAttention(nn.Module):
         attention_mask: Mask | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
+        """Attend to the cached and the new tokens; what is new is written to the cache."""
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
@@ -64,15 +70,18 @@ class LlamaAttention(nn.Module):
 class LlamaDecoderLayer(nn.Module):
     """`x + attention(norm(x))`, then `x + mlp(norm(x))`: the shape that goes in comes out.
 
-    Parameter names and call are Hugging Face's. `attention_mask` is bool (True = may attend) or additive,
-    and broadcasts onto (batch, heads, q_len, kv_len); without it the layer is causal. `position_embeddings`
-    is the (cos, sin) pair of `LlamaRotaryEmbedding`; without it, it is made from `position_ids`, and without
-    those from the positions that follow the cache. `past_key_values` is written to; the caller advances it.
+    Parameter names and call are Hugging Face's. `attention_mask` is bool (True = may attend) or
+    additive, and broadcasts onto (batch, heads, q_len, kv_len); without it the layer is causal.
+    `position_embeddings` is the (cos, sin) pair of `LlamaRotaryEmbedding`; without it, it is made
+    from `position_ids`, and without those from the positions that follow the cache.
+    `past_key_values` is written to; the caller advances it.
 
     Raises: ValueError when hidden_states, positions, mask or cache do not fit the config.
     """
 
-    def __init__(self, config: LlamaConfig, layer_idx: int, attend=scaled_dot_product_attention):
+    def __init__(
+        self, config: LlamaConfig, layer_idx: int, attend: Attend = scaled_dot_product_attention
+    ):
         super().__init__()
         self.self_attn = LlamaAttention(config, layer_idx, attend)
         self.mlp = LlamaMLP(config)
@@ -89,16 +98,21 @@ class LlamaDecoderLayer(nn.Module):
         use_cache: bool | None = None,
         position_embeddings: PositionEmbeddings | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
+        """Hidden states with the layer's two halves added to them."""
         check_layer_input(hidden_states, self.self_attn.q_proj.in_features)
         if position_embeddings is None:
             if position_ids is None:
-                position_ids = next_positions(hidden_states.shape[1], past_key_values, hidden_states.device)
+                position_ids = next_positions(
+                    hidden_states.shape[1], past_key_values, hidden_states.device
+                )
             position_embeddings = self.rotary_emb(hidden_states, position_ids)
         check_positions(position_embeddings[0], hidden_states)
 
         residual = hidden_states
         hidden_states = self.input_layernorm(hidden_states)
-        hidden_states = self.self_attn(hidden_states, position_embeddings, attention_mask, past_key_values)
+        hidden_states = self.self_attn(
+            hidden_states, position_embeddings, attention_mask, past_key_values
+        )
         hidden_states = residual + hidden_states
 
         residual = hidden_states
@@ -119,7 +133,8 @@ def check_layer_input(hidden_states: Tensor, hidden_size: int) -> None:
     """Refuse hidden states that are not (batch, length, hidden_size)."""
     if hidden_states.ndim != 3:
         raise ValueError(
-            f"hidden_states is {tuple(hidden_states.shape)}: a decoder layer takes (batch, length, hidden_size); "
+            f"hidden_states is {tuple(hidden_states.shape)}: a decoder layer takes (batch, "
+            "length, hidden_size); "
             f"hidden_states[None] adds a batch of one"
         )
     check_hidden_size(hidden_states, hidden_size)

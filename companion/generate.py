@@ -24,13 +24,15 @@ def generate(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
 ) -> Int[Tensor, "batch total"]:
-    """The prompts with up to `max_new_tokens` more tokens each; greedy unless `temperature` is above 0.
+    """The prompts with up to `max_new_tokens` more tokens each; greedy unless `temperature` is
+    above 0.
 
-    Prompts of different length are padded on the left, and `attention_mask` marks their real tokens with
-    1. A sequence that has produced a stop token repeats it until all have; `seed` makes sampling repeatable.
+    Prompts of different length are padded on the left, and `attention_mask` marks their real tokens
+    with 1. A sequence that has produced a stop token repeats it until all have; `seed` makes
+    sampling repeatable.
 
-    Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding, a negative temperature,
-        or more tokens than the model has positions.
+    Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding, a negative
+        temperature, or more tokens than the model has positions.
     """
     stream = generate_stream(
         model,
@@ -54,12 +56,16 @@ def generate_stream(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
 ) -> Iterator[Int[Tensor, " batch"]]:
-    """The new tokens of `generate`, each yielded as soon as it is known. Arguments and errors are the same."""
+    """The new tokens of `generate`, each yielded as soon as it is known. Arguments and errors
+    are the same.
+    """
     check_request(model, input_ids, max_new_tokens, attention_mask, temperature)
     input_ids = input_ids.to(model.device)
     mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(model.device)
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
-    return stream_tokens(model, input_ids, mask, max_new_tokens, temperature, generator, tuple(stop_tokens))
+    return stream_tokens(
+        model, input_ids, mask, max_new_tokens, temperature, generator, tuple(stop_tokens)
+    )
 
 
 def stream_tokens(
@@ -76,7 +82,9 @@ def stream_tokens(
     stop = torch.tensor(stop_tokens, dtype=input_ids.dtype, device=model.device)
     stopped = torch.zeros(batch, dtype=torch.bool, device=model.device)
     with torch.inference_mode():
-        cache = KVCache(model.config, batch, length + max_new_tokens, dtype=model.dtype, device=model.device)
+        cache = KVCache(
+            model.config, batch, length + max_new_tokens, dtype=model.dtype, device=model.device
+        )
     token = None
     for _ in range(max_new_tokens):
         with torch.inference_mode():
@@ -97,7 +105,9 @@ def prefill(
     model: LlamaForCausalLM, input_ids: Ids, attention_mask: Ids, cache: KVCache
 ) -> Float[Tensor, "batch vocab"]:
     """Run the whole prompt at once, filling the cache; the logits of the token after it."""
-    hidden_states = model.model(input_ids, attention_mask, position_ids_from_mask(attention_mask), cache)
+    hidden_states = model.model(
+        input_ids, attention_mask, position_ids_from_mask(attention_mask), cache
+    )
     return model.logits(hidden_states[:, -1])
 
 
@@ -114,7 +124,9 @@ def decode(
 
 
 def choose(
-    logits: Float[Tensor, "batch vocab"], temperature: float, generator: torch.Generator | None = None
+    logits: Float[Tensor, "batch vocab"],
+    temperature: float,
+    generator: torch.Generator | None = None,
 ) -> Int[Tensor, " batch"]:
     """The likeliest token at temperature 0, else one drawn from `softmax(logits / temperature)`."""
     if temperature == 0:
@@ -124,28 +136,44 @@ def choose(
 
 
 def check_request(
-    model: LlamaForCausalLM, input_ids: Tensor, max_new_tokens: int, attention_mask: Tensor | None, temperature: float
+    model: LlamaForCausalLM,
+    input_ids: Tensor,
+    max_new_tokens: int,
+    attention_mask: Tensor | None,
+    temperature: float,
 ) -> None:
     """Refuse what cannot be generated, before anything is computed."""
     if not isinstance(input_ids, Tensor):
-        raise ValueError(f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), (batch, length)")
+        raise ValueError(
+            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), (batch, length)"
+        )
     check_ids(input_ids, model.config.vocab_size)
     batch, length = input_ids.shape
     if not (batch and length):
-        raise ValueError(f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one token")
+        raise ValueError(
+            f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one token"
+        )
     if max_new_tokens < 0 or temperature < 0:
-        raise ValueError(f"max_new_tokens is {max_new_tokens} and temperature {temperature}: neither can be negative")
+        raise ValueError(
+            f"max_new_tokens is {max_new_tokens} and temperature {temperature}: neither can be "
+            "negative"
+        )
     positions = model.config.max_position_embeddings
     if length + max_new_tokens > positions:
         raise ValueError(
-            f"the prompt has {length} tokens and {max_new_tokens} new ones are asked for, but the model has "
-            f"{positions} positions (max_position_embeddings): ask for {max(positions - length, 0)} or shorten the prompt"
+            f"the prompt has {length} tokens and {max_new_tokens} new ones are asked for, but "
+            "the model has "
+            f"{positions} positions (max_position_embeddings): ask for "
+            f"{max(positions - length, 0)} or shorten the prompt"
         )
     if attention_mask is None:
         return
     if attention_mask.shape != input_ids.shape:
         raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)} and input_ids {tuple(input_ids.shape)}: they must be equal"
+            f"attention_mask is {tuple(attention_mask.shape)} and input_ids "
+            f"{tuple(input_ids.shape)}: they must be equal"
         )
     if not attention_mask[:, -1].all():
-        raise ValueError("attention_mask ends in 0: generation goes on from the last token, so pad on the left")
+        raise ValueError(
+            "attention_mask ends in 0: generation goes on from the last token, so pad on the left"
+        )

@@ -1,4 +1,5 @@
-"""Multi-head attention: cut the last axis into heads, attend in all of them at once, join them again.
+"""Multi-head attention: cut the last axis into heads, attend in all of them at once, join them
+again.
 
 Source: Vaswani et al. 2017, section 3.2.2.
 """
@@ -8,7 +9,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from companion.attention import scaled_dot_product_attention
+from companion.attention import Attend, scaled_dot_product_attention
 
 
 def split_heads(
@@ -30,13 +31,17 @@ def split_heads(
     return rearrange(x, "... length (heads head_dim) -> ... heads length head_dim", heads=num_heads)
 
 
-def merge_heads(x: Float[Tensor, "*batch heads length head_dim"]) -> Float[Tensor, "*batch length heads*head_dim"]:
+def merge_heads(
+    x: Float[Tensor, "*batch heads length head_dim"],
+) -> Float[Tensor, "*batch length heads*head_dim"]:
     """Undo `split_heads`: each token's heads side by side again, head 0 first.
 
     Raises: ValueError when there is no heads axis.
     """
     if x.ndim < 3:
-        raise ValueError(f"x is {tuple(x.shape)}: merge_heads needs the axes (..., heads, length, head_dim)")
+        raise ValueError(
+            f"x is {tuple(x.shape)}: merge_heads needs the axes (..., heads, length, head_dim)"
+        )
     return rearrange(x, "... heads length head_dim -> ... length (heads head_dim)")
 
 
@@ -48,23 +53,27 @@ def attend_head_by_head(
 ) -> Float[Tensor, "*batch q_len hidden"]:
     """Multi-head attention as the paper writes it: one head after the other, then concatenated.
 
-    The slow spelling of `merge_heads(attention(split_heads(query), split_heads(key), split_heads(value)))`.
+    The slow spelling of `merge_heads(attention(split_heads(query), split_heads(key),
+    split_heads(value)))`.
     """
     head_dim = query.shape[-1] // num_heads
     outputs = []
     for head in range(num_heads):
         columns = slice(head * head_dim, (head + 1) * head_dim)
         outputs.append(
-            scaled_dot_product_attention(query[..., columns], key[..., columns], value[..., columns])
+            scaled_dot_product_attention(
+                query[..., columns], key[..., columns], value[..., columns]
+            )
         )
     return torch.cat(outputs, dim=-1)
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention in `num_heads` subspaces: `merge(attend(split(xW_q), split(xW_k), split(xW_v))) W_o`.
+    """Self-attention in `num_heads` subspaces: `merge(attend(split(xW_q), split(xW_k),
+    split(xW_v))) W_o`.
 
-    `head_dim` is hidden_size / num_heads unless given; `attend` is any function with the signature of
-    `scaled_dot_product_attention`. Like nn.Linear everywhere, the weights are stored (out, in).
+    `head_dim` is hidden_size / num_heads unless given; `attend` is any function with the signature
+    of `scaled_dot_product_attention`. Like nn.Linear everywhere, the weights are stored (out, in).
 
     Raises: ValueError when `num_heads` does not divide `hidden_size` and no `head_dim` is given.
     Source: Vaswani et al. 2017, section 3.2.2. The projections have no bias unless `bias=True`.
@@ -77,7 +86,7 @@ class MultiHeadAttention(nn.Module):
         *,
         head_dim: int | None = None,
         bias: bool = False,
-        attend=scaled_dot_product_attention,
+        attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
         if num_heads < 1 or (head_dim is None and hidden_size % num_heads):
@@ -96,9 +105,12 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self,
         hidden_states: Float[Tensor, "*batch length hidden_size"],
-        attn_mask: Bool[Tensor, "*#mask length length"] | Float[Tensor, "*#mask length length"] | None = None,
+        attn_mask: Bool[Tensor, "*#mask length length"]
+        | Float[Tensor, "*#mask length length"]
+        | None = None,
         is_causal: bool = False,
     ) -> Float[Tensor, "*batch length hidden_size"]:
+        """Attend to the tokens themselves; mask as in `scaled_dot_product_attention`."""
         check_hidden_size(hidden_states, self.q_proj.in_features)
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_heads)
@@ -111,6 +123,7 @@ def check_hidden_size(hidden_states: Tensor, hidden_size: int) -> None:
     """Refuse hidden states whose last axis is not the layer's hidden_size."""
     if hidden_states.ndim < 2 or hidden_states.shape[-1] != hidden_size:
         raise ValueError(
-            f"hidden_states is {tuple(hidden_states.shape)} and the layer's hidden_size is {hidden_size}: "
+            f"hidden_states is {tuple(hidden_states.shape)} and the layer's hidden_size is "
+            f"{hidden_size}: "
             f"it needs the axes (..., length, hidden_size)"
         )

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from companion.attention import scaled_dot_product_attention
+from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import KVCache
 from companion.config import LlamaConfig
 from companion.decoder import LlamaDecoderLayer, next_positions
@@ -20,12 +20,13 @@ AttentionMask = Int[Tensor, "batch kv_len"] | Bool[Tensor, "batch kv_len"]
 class LlamaModel(nn.Module):
     """Embedding, `num_hidden_layers` decoder layers and a last norm: ids in, hidden states out."""
 
-    def __init__(self, config: LlamaConfig, attend=scaled_dot_product_attention):
+    def __init__(self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention):
         super().__init__()
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
-            LlamaDecoderLayer(config, layer_idx, attend) for layer_idx in range(config.num_hidden_layers)
+            LlamaDecoderLayer(config, layer_idx, attend)
+            for layer_idx in range(config.num_hidden_layers)
         )
         self.norm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.rotary_emb = LlamaRotaryEmbedding(config)
@@ -39,8 +40,8 @@ class LlamaModel(nn.Module):
     ) -> Float[Tensor, "batch q_len hidden"]:
         """Hidden states after the last norm; the mask and the angles are made once, for all layers.
 
-        `attention_mask` marks real tokens with 1, cached ones included. `position_ids` go on from the
-        cache unless given. The cache is advanced here, after the last layer.
+        `attention_mask` marks real tokens with 1, cached ones included. `position_ids` go on from
+        the cache unless given. The cache is advanced here, after the last layer.
 
         Raises: ValueError for ids outside the vocabulary, a mask of the wrong width, a full cache.
         """
@@ -57,7 +58,10 @@ class LlamaModel(nn.Module):
         position_embeddings = self.rotary_emb(hidden_states, position_ids)
         for layer in self.layers:
             hidden_states = layer(
-                hidden_states, mask, past_key_values=past_key_values, position_embeddings=position_embeddings
+                hidden_states,
+                mask,
+                past_key_values=past_key_values,
+                position_embeddings=position_embeddings,
             )
         if past_key_values is not None:
             past_key_values.advance(q_len)
@@ -65,12 +69,14 @@ class LlamaModel(nn.Module):
 
 
 class LlamaForCausalLM(nn.Module):
-    """`LlamaModel` and the head that turns each hidden state into one score for each token of the vocabulary.
+    """`LlamaModel` and the head that turns each hidden state into one score for each token of the
+    vocabulary.
 
-    With `tie_word_embeddings` the head has no weight of its own: it is the embedding's, used in forward.
+    With `tie_word_embeddings` the head has no weight of its own: it is the embedding's, used in
+    forward.
     """
 
-    def __init__(self, config: LlamaConfig, attend=scaled_dot_product_attention):
+    def __init__(self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention):
         super().__init__()
         self.config = config
         self.model = LlamaModel(config, attend)
@@ -87,7 +93,9 @@ class LlamaForCausalLM(nn.Module):
         """Where the weights are."""
         return self.model.embed_tokens.weight.device
 
-    def logits(self, hidden_states: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
+    def logits(
+        self, hidden_states: Float[Tensor, "*batch hidden"]
+    ) -> Float[Tensor, "*batch vocab"]:
         """`hidden_states @ headᵀ`, the scores of every token of the vocabulary."""
         head = self.model.embed_tokens if self.config.tie_word_embeddings else self.lm_head
         return F.linear(hidden_states, head.weight)
@@ -99,7 +107,9 @@ class LlamaForCausalLM(nn.Module):
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len vocab"]:
-        """Logits of the token that follows each input token. Arguments and errors as in `LlamaModel`."""
+        """Logits of the token that follows each input token. Arguments and errors as in
+        `LlamaModel`.
+        """
         return self.logits(self.model(input_ids, attention_mask, position_ids, past_key_values))
 
 
@@ -114,17 +124,21 @@ def layer_mask(
     padding = padding_mask(attention_mask)
     if attention_mask.shape != (batch, kv_len):
         raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)} and there are {batch} sequences of {kv_len} tokens, "
+            f"attention_mask is {tuple(attention_mask.shape)} and there are {batch} sequences of "
+            f"{kv_len} tokens, "
             f"{kv_len - q_len} of them cached: it must be (batch, kv_len) = ({batch}, {kv_len})"
         )
     return mask & padding.to(mask.device)
 
 
 def check_ids(input_ids: Tensor, vocab_size: int) -> None:
-    """Refuse ids that the embedding has no row for (on a GPU they would kill the process's context)."""
+    """Refuse ids that the embedding has no row for (on a GPU they would kill the process's
+    context).
+    """
     if input_ids.ndim != 2 or input_ids.is_floating_point():
         raise ValueError(
-            f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be integers (batch, length); "
+            f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be integers "
+            "(batch, length); "
             f"for one list of ids, torch.tensor([ids])"
         )
     if torch.compiler.is_compiling() or input_ids.is_meta or not input_ids.numel():
@@ -132,4 +146,7 @@ def check_ids(input_ids: Tensor, vocab_size: int) -> None:
     low, high = input_ids.aminmax()
     if low < 0 or high >= vocab_size:
         wrong = low if low < 0 else high
-        raise ValueError(f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} tokens, 0 to {vocab_size - 1}")
+        raise ValueError(
+            f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} tokens, 0 to "
+            f"{vocab_size - 1}"
+        )

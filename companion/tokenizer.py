@@ -1,19 +1,22 @@
-"""Text to token ids and back, with the `tokenizers` library and the vocabulary that the checkpoint carries."""
+"""Text to token ids and back, with the `tokenizers` library and the vocabulary that the
+checkpoint carries.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gguf import TokenType
-from tokenizers import AddedToken, Tokenizer as Backend, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer as Backend
 from tokenizers.decoders import DecodeStream
 
 
 class Tokenizer:
     """`encode` and `decode` over a backend of the `tokenizers` library.
 
-    `stop_ids` are the tokens with which the model ends a text, as the checkpoint names them; special tokens
-    written in a text (`<|im_end|>`) are encoded as the single tokens that they are.
+    `stop_ids` are the tokens with which the model ends a text, as the checkpoint names them;
+    special tokens written in a text (`<|im_end|>`) are encoded as the single tokens that they are.
     """
 
     def __init__(self, backend: Backend, stop_ids: Iterable[int] = (), prefix: Iterable[int] = ()):
@@ -27,7 +30,9 @@ class Tokenizer:
         return self.backend.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text, after the begin-of-text token where the checkpoint asks for one."""
+        """The token ids of a text, after the begin-of-text token where the checkpoint asks for
+        one.
+        """
         return self.prefix + self.backend.encode(text).ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -38,7 +43,10 @@ class Tokenizer:
         ids = [int(i) for i in ids]
         for i in ids:
             if not 0 <= i < self.vocab_size:
-                raise ValueError(f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 to {self.vocab_size - 1}")
+                raise ValueError(
+                    f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 to "
+                    f"{self.vocab_size - 1}"
+                )
         return self.backend.decode(ids, skip_special_tokens=False)
 
     def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
@@ -70,29 +78,49 @@ class Tokenizer:
 
         Raises: ValueError that names a kind of tokenizer, or a way to split text, not known here.
         """
-        kind, split = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "gpt-2")
+        kind, split = (
+            metadata.get("tokenizer.ggml.model"),
+            metadata.get("tokenizer.ggml.pre", "gpt-2"),
+        )
         if kind != "gpt2":
-            raise ValueError(f"the GGUF's tokenizer is {kind!r}: only byte-level BPE ('gpt2') is supported")
+            raise ValueError(
+                f"the GGUF's tokenizer is {kind!r}: only byte-level BPE ('gpt2') is supported"
+            )
         if split not in SPLITS:
-            raise ValueError(f"the GGUF splits text by {split!r}: only {', '.join(map(repr, SPLITS))} are supported")
+            raise ValueError(
+                f"the GGUF splits text by {split!r}: only {', '.join(map(repr, SPLITS))} are "
+                "supported"
+            )
         tokens: Sequence[str] = metadata["tokenizer.ggml.tokens"]
         merges = [tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]]
         try:
             backend = Backend(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
         except Exception as error:  # the library raises bare Exception
-            raise ValueError(f"the GGUF's merges do not fit its {len(tokens)} tokens: {error}") from error
+            raise ValueError(
+                f"the GGUF's merges do not fit its {len(tokens)} tokens: {error}"
+            ) from error
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
         backend.pre_tokenizer = pre_tokenizers.Sequence([*SPLITS[split], byte_level])
         backend.decoder = decoders.ByteLevel()
         kinds = zip(tokens, metadata["tokenizer.ggml.token_type"], strict=True)
-        added = [(token, kind) for token, kind in kinds if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)]
-        backend.add_tokens([AddedToken(token, special=kind == TokenType.CONTROL) for token, kind in added])
-        prefix = [metadata["tokenizer.ggml.bos_token_id"]] if metadata.get("tokenizer.ggml.add_bos_token") else []
+        added = [
+            (token, kind)
+            for token, kind in kinds
+            if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)
+        ]
+        backend.add_tokens(
+            [AddedToken(token, special=kind == TokenType.CONTROL) for token, kind in added]
+        )
+        prefix = (
+            [metadata["tokenizer.ggml.bos_token_id"]]
+            if metadata.get("tokenizer.ggml.add_bos_token")
+            else []
+        )
         stop = metadata.get("tokenizer.ggml.eos_token_id")
         return cls(backend, [] if stop is None else [stop], prefix)
 
 
-# How `tokenizer.ggml.pre` cuts a text before GPT-2's own rule: SmolLM's vocabulary takes each digit by itself.
+# How `tokenizer.ggml.pre` cuts a text before GPT-2's own rule; SmolLM takes each digit by itself.
 SPLITS: dict[str, list[pre_tokenizers.PreTokenizer]] = {
     "gpt-2": [],
     "smollm": [pre_tokenizers.Digits(individual_digits=True)],

@@ -46,7 +46,7 @@ def make_mask(kind, query, key):
         "float of the query's dtype": numbers.to(query.dtype),
         "float with -inf": numbers.masked_fill(~allowed, -INF),
         "float row of -inf": numbers.masked_fill((torch.arange(q_len, device=query.device) == 1)[:, None], -INF),
-        "lowest number": torch.where(allowed, 0.0, torch.finfo(query.dtype).min).to(query.dtype),
+        "lowest number": torch.zeros_like(numbers, dtype=query.dtype).masked_fill(~allowed, torch.finfo(query.dtype).min),
     }[kind]
 
 

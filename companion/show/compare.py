@@ -22,23 +22,36 @@ class EqualityLedger:
         """
         return self._add(left, a, right, b, 0.0, "exact")
 
-    def close(self, left: str, a: Tensor, right: str, b: Tensor, within: float = 1e-6) -> "EqualityLedger":
+    def close(
+        self, left: str, a: Tensor, right: str, b: Tensor, within: float = 1e-6
+    ) -> "EqualityLedger":
         """Claim that two tensors differ by less than `within` in every element.
 
         Raises: ValueError when they differ by more, with the largest difference.
         """
         return self._add(left, a, right, b, within, f"max error below {within:g}")
 
-    def _add(self, left: str, a: Tensor, right: str, b: Tensor, within: float, verdict: str) -> "EqualityLedger":
+    def _add(
+        self, left: str, a: Tensor, right: str, b: Tensor, within: float, verdict: str
+    ) -> "EqualityLedger":
         if a.shape != b.shape or a.dtype != b.dtype:
             raise ValueError(
-                f"{left} is {a.dtype} {tuple(a.shape)} and {right} {b.dtype} {tuple(b.shape)}: compare like with like"
+                f"{left} is {a.dtype} {tuple(a.shape)} and {right} {b.dtype} {tuple(b.shape)}: "
+                "compare like with like"
             )
-        apart = (a != b) * 1.0 if a.dtype == torch.bool else torch.where(a == b, 0.0, (a.double() - b.double()).abs())
+        apart = (
+            (a != b) * 1.0
+            if a.dtype == torch.bool
+            else torch.where(a == b, 0.0, (a.double() - b.double()).abs())
+        )
         worst = apart.max().item()
         if not worst <= within:  # a NaN is no equality either
-            raise ValueError(f"{left} and {right} differ by up to {worst:.3g}, more than {within:g}")
-        self.rows.append((left, right, tuple(a.shape), str(a.dtype).removeprefix("torch."), verdict))
+            raise ValueError(
+                f"{left} and {right} differ by up to {worst:.3g}, more than {within:g}"
+            )
+        self.rows.append(
+            (left, right, tuple(a.shape), str(a.dtype).removeprefix("torch."), verdict)
+        )
         return self
 
     def table(self) -> Table:

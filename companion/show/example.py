@@ -1,6 +1,8 @@
-"""The book's one example: two tokens of four features, and the weights that every chapter carries on with.
+"""The book's one example: two tokens of four features, and the weights that every chapter carries
+on with.
 
-All numbers are small integers, so that each product can be checked by hand and is exact in every dtype.
+All numbers are small integers, so that each product can be checked by hand and is exact in every
+dtype.
 """
 
 import torch
@@ -49,7 +51,9 @@ def output_weight() -> Float[Tensor, "6 4"]:
 
 
 def layer_config() -> LlamaConfig:
-    """The smallest Llama with every part in it: four features, two query heads that share one key/value head."""
+    """The smallest Llama with every part in it: four features, two query heads that share one
+    key/value head.
+    """
     return LlamaConfig(
         vocab_size=8,
         hidden_size=4,
@@ -63,7 +67,9 @@ def layer_config() -> LlamaConfig:
 
 
 def decoder_layer() -> LlamaDecoderLayer:
-    """A decoder layer of `layer_config` for X, its weights quarters between -1/2 and 1/2 in a fixed pattern."""
+    """A decoder layer of `layer_config` for X, its weights quarters between -1/2 and 1/2 in a
+    fixed pattern.
+    """
     layer = LlamaDecoderLayer(layer_config(), layer_idx=0)
     for number, (name, parameter) in enumerate(layer.named_parameters()):
         if name.endswith("_proj.weight"):

@@ -5,7 +5,8 @@ from companion.show.tables import Table, table
 
 
 def what_goes_wrong(*names: str) -> Table:
-    """Run these faults of the gallery, and show whether the shape gives them away and how far off they are.
+    """Run these faults of the gallery, and show whether the shape gives them away and how far off
+    they are.
 
     Raises: ValueError for a name that is not in the gallery.
     """

@@ -4,6 +4,7 @@ import html
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from companion.show.figures import ACCENT, SECOND, Figure
 
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "companion",
     "font.family": "sans-serif",
@@ -22,14 +23,32 @@ STYLE = {
 
 
 def curves(
-    x: Sequence[float], lines: Mapping[str, Tensor], *, x_label: str, y_label: str, alt: str, caption: str, log: bool = False
+    x: Sequence[float],
+    lines: Mapping[str, Tensor],
+    *,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    caption: str,
+    log: bool = False,
 ) -> Figure:
-    """One curve for each name over a common x, which `log` puts on a logarithmic scale of base 2."""
+    """One curve for each name over a common x, which `log` puts on a logarithmic scale of base
+    2.
+    """
     with rc_context(STYLE):
         canvas = Canvas(figsize=(4.6, 2.9), layout="constrained")
         axes = canvas.subplots()
-        for (name, y), color, marker in zip(lines.items(), (ACCENT, SECOND), ("o", "s"), strict=False):
-            axes.plot(x, [round(value, 3) for value in y.tolist()], color=color, marker=marker, markersize=5, label=name)
+        for (name, y), color, marker in zip(
+            lines.items(), (ACCENT, SECOND), ("o", "s"), strict=False
+        ):
+            axes.plot(
+                x,
+                [round(value, 3) for value in y.tolist()],
+                color=color,
+                marker=marker,
+                markersize=5,
+                label=name,
+            )
         if log:
             axes.set_xscale("log", base=2)
             axes.set_xticks(x, [f"{value:g}" for value in x])
@@ -37,13 +56,20 @@ def curves(
         axes.set_ylabel(y_label)
         axes.legend(frameon=False)
         file = io.StringIO()
-        canvas.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    label = f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" fill="currentColor" style="max-width:100%;height:auto" '
+        canvas.savefig(
+            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
+    label = (
+        f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" fill="currentColor" '
+        'style="max-width:100%;height:auto" '
+    )
     return Figure((inline(file.getvalue()).replace("<svg ", label, 1),), alt, caption)
 
 
 def inline(drawn: str) -> str:
-    """matplotlib's SVG fit to stand inside a page: no metadata, styles or names that would leak into it."""
+    """Matplotlib's SVG fit to stand inside a page: no metadata, styles or names that would leak
+    into it.
+    """
     drawn = drawn[drawn.index("<svg") :].replace("#000000", "currentColor")
     drawn = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawn, flags=re.DOTALL)
     return re.sub(r' id="[a-z]+[a-z0-9.]*_\d+"', "", drawn)

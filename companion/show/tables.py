@@ -26,18 +26,24 @@ class Table:
     def __repr__(self) -> str:
         rows = [list(self.head)] + [[as_text(cell) for cell in row] for row in self.rows]
         widths = [max(len(row[column]) for row in rows) for column in range(len(self.head))]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
         body = "".join(f"<tr>{''.join(map(as_html, row))}</tr>" for row in self.rows)
-        return f'<table class="companion-ledger"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f'<table class="companion-ledger">{inside}</table>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table of anything that prints; `Code` cells stay code."""
-    return Table(head, [[cell if isinstance(cell, Code) else str(cell) for cell in row] for row in rows])
+    return Table(
+        head, [[cell if isinstance(cell, Code) else str(cell) for cell in row] for row in rows]
+    )
 
 
 def as_text(cell: Cell) -> str:
@@ -48,5 +54,6 @@ def as_text(cell: Cell) -> str:
 def as_html(cell: Cell) -> str:
     """A cell in a page."""
     if isinstance(cell, Code):
-        return f'<td style="padding-left:{0.5 + 1.5 * cell.depth:g}em"><code>{html.escape(cell.source)}</code></td>'
+        indent = f"padding-left:{0.5 + 1.5 * cell.depth:g}em"
+        return f'<td style="{indent}"><code>{html.escape(cell.source)}</code></td>'
     return f"<td>{html.escape(cell)}</td>"

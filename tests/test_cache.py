@@ -1,0 +1,70 @@
+import tiny
+import torch
+
+from companion import KVCache
+
+
+def keys_and_values(length, batch=1, **options):
+    return torch.randn(2, batch, 2, length, 4, **options)
+
+
+def test_new_tokens_go_behind_the_old():
+    cache = KVCache(tiny.config(), 1, 10)
+    first, second = keys_and_values(3), keys_and_values(2)
+    for layer in (0, 1):
+        cache.update(*first, layer)
+    cache.advance(3)
+    key, value = cache.update(*second, 0)
+    assert torch.equal(key, torch.cat([first[0], second[0]], dim=2))
+    assert torch.equal(value, torch.cat([first[1], second[1]], dim=2))
+
+
+def test_layers_are_kept_apart():
+    cache = KVCache(tiny.config(), 1, 10)
+    first, second = keys_and_values(3), keys_and_values(3)
+    cache.update(*first, 0)
+    cache.update(*second, 1)
+    assert torch.equal(cache.keys[0, :, :, :3], first[0])
+    assert torch.equal(cache.values[1, :, :, :3], second[1])
+
+
+def test_length_counts_once_for_all_layers():
+    cache = KVCache(tiny.config(), 1, 10)
+    for layer in (0, 1):
+        cache.update(*keys_and_values(3), layer)
+    assert cache.length == 0
+    cache.advance(3)
+    assert cache.length == cache.get_seq_length() == cache.get_seq_length(1) == 3
+
+
+def test_tokens_not_counted_are_written_over():
+    cache = KVCache(tiny.config(), 1, 10)
+    cache.update(*keys_and_values(3), 0)
+    again = keys_and_values(3)
+    key, _ = cache.update(*again, 0)
+    assert torch.equal(key, again[0])
+
+
+def test_can_be_filled_to_the_last_place():
+    cache = KVCache(tiny.config(), 1, 4)
+    cache.advance(3)
+    key, _ = cache.update(*keys_and_values(1), 0)
+    assert key.shape == (1, 2, 4, 4)
+    cache.advance(1)
+    assert cache.length == cache.max_length == 4
+
+
+def test_returns_what_it_stores_without_a_copy():
+    cache = KVCache(tiny.config(), 1, 4)
+    key, value = cache.update(*keys_and_values(2), 1)
+    assert key.untyped_storage().data_ptr() == cache.keys.untyped_storage().data_ptr()
+    assert value.untyped_storage().data_ptr() == cache.values.untyped_storage().data_ptr()
+
+
+def test_size_and_place(device):
+    config = tiny.config(num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=3, head_dim=8)
+    cache = KVCache(config, 5, 7, dtype=torch.bfloat16, device=device)
+    assert cache.keys.shape == (3, 5, 3, 7, 8)
+    assert cache.keys.device.type == device
+    assert cache.nbytes == 2 * (3 * 5 * 3 * 7 * 8) * 2
+    assert cache.max_length == 7

@@ -1,0 +1,187 @@
+import pytest
+import tiny
+import torch
+
+from companion import KVCache, generate, generate_stream
+from companion.generate import choose, decode, prefill
+
+
+def greedy(model, ids, steps):
+    """Greedy generation as it is defined: the whole text anew for every token."""
+    for _ in range(steps):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], dim=1)
+    return ids
+
+
+def test_greedy_equals_its_definition(device):
+    model, ids = tiny.model(torch.float64).to(device), tiny.ids(3, 5).to(device)
+    output = generate(model, ids, 20)
+    assert torch.equal(output, greedy(model, ids, 20))
+    assert output.unique().numel() > 5
+
+
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_prompt_is_in_front(length):
+    model, ids = tiny.model(), tiny.ids(2, length)
+    output = generate(model, ids, 4)
+    assert output.shape == (2, length + 4)
+    assert torch.equal(output[:, :length], ids)
+
+
+def test_no_new_tokens():
+    ids = tiny.ids(2, 5)
+    assert torch.equal(generate(tiny.model(), ids, 0), ids)
+
+
+def test_more_tokens_begin_with_the_fewer():
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    assert torch.equal(generate(model, ids, 12)[:, :9], generate(model, ids, 4))
+
+
+def test_can_use_every_position_of_the_model():
+    model = tiny.model(max_position_embeddings=8)
+    assert generate(model, tiny.ids(1, 3), 5).shape == (1, 8)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_stream_yields_the_same_tokens(temperature, device):
+    model, ids = tiny.model().to(device), tiny.ids(3, 5).to(device)
+    options = {"temperature": temperature, "seed": 4}
+    streamed = list(generate_stream(model, ids, 8, **options))
+    assert all(token.shape == (3,) for token in streamed)
+    assert torch.equal(torch.stack(streamed, dim=1), generate(model, ids, 8, **options)[:, 5:])
+
+
+def test_stream_computes_one_token_at_a_time():
+    model, lengths = tiny.model(), []
+    model.model.register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
+    stream = generate_stream(model, tiny.ids(1, 5), 4)
+    assert lengths == []
+    next(stream)
+    assert lengths == [5]
+    next(stream)
+    assert lengths == [5, 1]
+    assert len(list(stream)) == 2
+    assert lengths == [5, 1, 1, 1]
+
+
+def test_stream_leaves_gradients_as_they_were():
+    stream = generate_stream(tiny.model(), tiny.ids(1, 5), 3)
+    for _ in stream:
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+
+
+# ---- padding
+
+
+def test_left_padded_batch_equals_single_prompts(device):
+    model = tiny.model(torch.float64).to(device)
+    rows = [torch.randint(len(tiny.TOKENS), (length,), device=device) for length in (6, 3, 1)]
+    ids = torch.stack([torch.nn.functional.pad(row, (6 - len(row), 0)) for row in rows])
+    mask = torch.stack([torch.nn.functional.pad(torch.ones_like(row), (6 - len(row), 0)) for row in rows])
+    output = generate(model, ids, 12, attention_mask=mask)
+    for row, batched in zip(rows, output, strict=True):
+        assert torch.equal(batched[6:], generate(model, row[None], 12)[0, len(row) :])
+
+
+def test_mask_of_ones_changes_nothing():
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    assert torch.equal(generate(model, ids, 6, attention_mask=torch.ones_like(ids)), generate(model, ids, 6))
+
+
+# ---- stop tokens
+
+
+def test_ends_with_the_stop_token():
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    free = generate(model, ids, 20)[0, 5:].tolist()
+    stop = free[6]
+    assert generate(model, ids, 20, stop_tokens=[stop])[0, 5:].tolist() == free[: free.index(stop) + 1]
+
+
+def test_any_of_several_stop_tokens_ends():
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    free = generate(model, ids, 20)[0, 5:].tolist()
+    output = generate(model, ids, 20, stop_tokens={free[9], free[4]})[0, 5:].tolist()
+    assert output == free[: min(free.index(free[4]), free.index(free[9])) + 1]
+
+
+def test_sequence_that_stopped_repeats_its_stop_token_until_all_have():
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    first, second = generate(model, ids, 20)[:, 5:].tolist()
+    stop = [first[2], second[10]]
+    ends = [min(i for i, token in enumerate(row) if token in stop) for row in (first, second)]
+    output = generate(model, ids, 20, stop_tokens=stop)[:, 5:].tolist()
+    for row, free, end in zip(output, (first, second), ends, strict=True):
+        assert row == free[: end + 1] + [free[end]] * (max(ends) - end)
+
+
+def test_stop_token_in_the_prompt_does_not_stop():
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    free = generate(model, ids, 6)
+    stop = next(token for token in ids[0].tolist() if token not in free[0, 5:].tolist())
+    assert torch.equal(generate(model, ids, 6, stop_tokens=[stop]), free)
+
+
+def test_without_stop_tokens_nothing_stops():
+    assert generate(tiny.model(), tiny.ids(2, 5), 30).shape == (2, 35)
+
+
+# ---- sampling
+
+
+def test_seed_makes_sampling_repeatable(device):
+    model, ids = tiny.model().to(device), tiny.ids(2, 5).to(device)
+    outputs = [generate(model, ids, 20, temperature=2.0, seed=seed) for seed in (1, 1, 2)]
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+
+
+def test_seed_leaves_torchs_own_generator_alone():
+    before = torch.get_rng_state()
+    generate(tiny.model(), tiny.ids(1, 5), 1)
+    torch.set_rng_state(before)
+    generate_with_seed = generate(tiny.model(), tiny.ids(1, 5), 5, temperature=1.0, seed=3)
+    state = torch.get_rng_state()
+    torch.set_rng_state(before)
+    torch.manual_seed(0)
+    assert generate_with_seed.shape == (1, 10)
+    torch.set_rng_state(state)
+
+
+def test_greedy_ignores_the_seed():
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    assert torch.equal(generate(model, ids, 8, seed=1), generate(model, ids, 8, seed=2))
+
+
+def test_low_temperature_is_nearly_greedy():
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    assert torch.equal(generate(model, ids, 10, temperature=1e-4, seed=0), generate(model, ids, 10))
+
+
+def test_choose_takes_the_likeliest():
+    assert choose(torch.tensor([[0.0, 2, 1], [3, -1, 0]]), 0.0).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_choose_draws_by_softmax_of_logits_over_temperature(temperature):
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]])
+    drawn = choose(logits.expand(20000, 4), temperature, torch.Generator().manual_seed(0))
+    shares = drawn.bincount(minlength=4) / 20000
+    torch.testing.assert_close(shares, torch.softmax(logits[0] / temperature, dim=-1), atol=0.015, rtol=0)
+
+
+# ---- the two steps
+
+
+def test_prefill_and_decode_give_the_logits_of_the_last_token():
+    model, ids = tiny.model(torch.float64), tiny.ids(2, 6)
+    cache = KVCache(model.config, 2, 6, dtype=torch.float64)
+    mask = torch.ones(2, 6, dtype=torch.long)
+    after_prompt = prefill(model, ids[:, :5], mask[:, :5], cache)
+    after_next = decode(model, ids[:, 5], mask, cache)
+    full = model(ids)
+    torch.testing.assert_close(after_prompt, full[:, 4], atol=5e-14, rtol=0)
+    torch.testing.assert_close(after_next, full[:, 5], atol=5e-14, rtol=0)
+    assert cache.length == 6
