@@ -1,6 +1,4 @@
-"""What happens inside a Transformer when it runs: attention, heads, masks, RoPE, cache and the
-Llama made of them.
-"""
+"""Attention, heads, masks, RoPE, cache, and the Llama made of them, to run and to read."""
 
 from companion.attention import attention_weights, scaled_dot_product_attention
 from companion.broadcasting import explain_matmul

@@ -8,7 +8,11 @@ import torch
 from companion.checkpoints import load
 from companion.generate import generate_stream
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +22,11 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("prompt", help="the text to go on from")
     command.add_argument(
-        "--max-new-tokens", type=int, default=64, metavar="N", help="at most N tokens (default 64)"
+        "--max-new-tokens",
+        type=int,
+        default=64,
+        metavar="N",
+        help="at most N tokens (default 64)",
     )
     command.add_argument(
         "--temperature",
@@ -28,7 +36,11 @@ def parser() -> argparse.ArgumentParser:
         help="0 takes the likeliest token (default); above 0 samples",
     )
     command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="makes sampling repeatable (default 0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="makes sampling repeatable (default 0)",
     )
     command.add_argument(
         "--model",
@@ -36,16 +48,19 @@ def parser() -> argparse.ArgumentParser:
         help="a checkpoint directory or .gguf file (default: the bundled SmolLM2-135M-Instruct)",
     )
     command.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="of the weights (default float32)"
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="of the weights (default float32)",
     )
-    command.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    command.add_argument(
+        "--device", default="auto", help="auto, cpu or cuda (default auto)"
+    )
     return command
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the prompt and what the model writes after it; 0, or 2 with a message when that
-    cannot be done.
-    """
+    """Print the prompt and what the model writes on; return 0, or 2 after a message."""
     options = parser().parse_args(arguments)
     try:
         model, tokenizer = load(options.model, DTYPES[options.dtype], options.device)

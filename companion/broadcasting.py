@@ -1,7 +1,7 @@
 """The rules of torch.matmul, one step at a time.
 
-Source: the documentation of torch.matmul, "The behavior depends on the dimensionality of the
-tensors".
+Source: the documentation of torch.matmul, "The behavior depends on the dimensionality
+of the tensors".
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, repr=False)
 class MatmulExplanation:
-    """What torch.matmul does with two shapes: the result's `shape`, the `steps` to it, the `flops`
-    it costs.
+    """What torch.matmul makes of two shapes: `shape`, the `steps` to it, and `flops`.
 
-    `aligned` holds the three shapes as rows of equal width, blank where a shape has no axis.
+    `aligned` holds the three shapes as rows of equal width, blank where a shape has
+    no axis.
     """
 
     a_shape: Shape
@@ -33,7 +33,9 @@ class MatmulExplanation:
             f"{name:>6}  " + "  ".join(f"{cell:>{width}}" for cell in cells)
             for name, cells in self.aligned
         ]
-        return "\n".join(rows + [f"{number}. {step}" for number, step in enumerate(self.steps, 1)])
+        return "\n".join(
+            rows + [f"{number}. {step}" for number, step in enumerate(self.steps, 1)]
+        )
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -52,7 +54,8 @@ def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExpl
 
     Costs nothing whatever the sizes are. `flops` counts a multiply and an add as two.
 
-    Raises: ValueError exactly where torch.matmul refuses the shapes, saying which axes clash.
+    Raises: ValueError exactly where torch.matmul refuses the shapes, saying which
+        axes clash.
     """
     a, b = as_shape("a", a_shape), as_shape("b", b_shape)
     steps = [f"{a} @ {b}: {case(len(a), len(b))}"]
@@ -67,37 +70,51 @@ def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExpl
         raise ValueError(
             f"the last axis of a {a} is {inner} and the "
             f"{'only' if len(b) == 1 else 'second-to-last'} axis of b {b} "
-            f"is {b_inner}: they are summed over and must be equal{transpose_hint(a_full, b_full)}"
+            f"is {b_inner}: they are summed over and must be "
+            f"equal{transpose_hint(a_full, b_full)}"
         )
     steps.append(
-        f"matrices: ({rows}, {inner}) @ ({inner}, {columns}) sums over {inner} and gives "
+        f"matrices: ({rows}, {inner}) @ ({inner}, {columns}) sums over {inner} and "
+        "gives "
         f"({rows}, {columns})"
     )
     batch = broadcast(a_full[:-2], b_full[:-2], steps)
     full = (*batch, rows, columns)
-    shape = (*batch, *((rows,) if len(a) > 1 else ()), *((columns,) if len(b) > 1 else ()))
+    shape = (
+        *batch,
+        *((rows,) if len(a) > 1 else ()),
+        *((columns,) if len(b) > 1 else ()),
+    )
     if shape != full:
-        steps.append(f"the axis added to make a matrix is removed again: {full} becomes {shape}")
+        steps.append(
+            f"the axis added to make a matrix is removed again: {full} becomes {shape}"
+        )
     flops = 2 * prod(full) * inner
     aligned = align(("a", a_full), ("b", b_full), ("result", full))
     return MatmulExplanation(a, b, shape, tuple(steps), flops, aligned)
 
 
 def broadcast(a_batch: Shape, b_batch: Shape, steps: list[str]) -> Shape:
-    """Broadcast the axes before the matrices, right to left, and record it in `steps`."""
+    """Broadcast the axes before the matrices, and record it in `steps`."""
     if not (a_batch or b_batch):
         return ()
     result: list[int] = []
-    for place, (x, y) in enumerate(zip_longest(reversed(a_batch), reversed(b_batch), fillvalue=1)):
+    for place, (x, y) in enumerate(
+        zip_longest(reversed(a_batch), reversed(b_batch), fillvalue=1)
+    ):
         if x != y and 1 not in (x, y):
             raise ValueError(
-                f"batch axis {-3 - place} is {x} in a and {y} in b (batch axes {a_batch} and "
+                f"batch axis {-3 - place} is {x} in a and {y} in b (batch axes "
+                f"{a_batch} and "
                 f"{b_batch}): "
                 f"they must be equal, or one of them 1 or missing"
             )
         result.insert(0, y if x == 1 else x)
     shape = tuple(result)
-    steps.append(f"batch axes: {a_batch} and {b_batch}, aligned at the right, broadcast to {shape}")
+    steps.append(
+        f"batch axes: {a_batch} and {b_batch}, aligned at the right, broadcast to "
+        f"{shape}"
+    )
     return shape
 
 
@@ -121,18 +138,18 @@ def align(*rows: tuple[str, Shape]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Shapes under one another, flush right, as torch compares them."""
     width = max(len(shape) for _, shape in rows)
     return tuple(
-        (name, ("",) * (width - len(shape)) + tuple(map(str, shape))) for name, shape in rows
+        (name, ("",) * (width - len(shape)) + tuple(map(str, shape)))
+        for name, shape in rows
     )
 
 
 def as_shape(name: str, shape: Sequence[int]) -> Shape:
-    """A shape as a tuple of sizes, refused where torch has no such tensor or matmul does not
-    take it.
-    """
+    """A shape as a tuple of sizes, refused where torch.matmul would refuse it."""
     sizes = tuple(int(size) for size in shape)
     if not sizes:
         raise ValueError(
-            f"{name} has no axes: torch.matmul needs at least one; multiply by a scalar with *"
+            f"{name} has no axes: torch.matmul needs at least one; multiply by a "
+            "scalar with *"
         )
     if any(size < 0 for size in sizes):
         raise ValueError(f"{name} is {sizes}: a size cannot be negative")

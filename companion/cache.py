@@ -8,11 +8,12 @@ from companion.config import LlamaConfig
 
 
 class KVCache:
-    """Keys and values of every layer, in room for `max_length` tokens taken in advance.
+    """Keys and values of every layer, with room for `max_length` tokens.
 
-    Each layer writes its new keys and values behind the `length` tokens already there (`update`);
-    the model counts them once, when all its layers have written (`advance`). Keys are stored
-    *after* RoPE. It takes 2 · layers · batch · kv_heads · max_length · head_dim elements.
+    Each layer writes its new keys and values behind the `length` tokens already there
+    (`update`); the model counts them once, when all its layers have written
+    (`advance`). Keys are stored *after* RoPE. It takes 2 · layers · batch · kv_heads
+    · max_length · head_dim elements.
     """
 
     def __init__(
@@ -26,7 +27,8 @@ class KVCache:
     ):
         if batch_size < 1 or max_length < 1:
             raise ValueError(
-                f"batch_size is {batch_size} and max_length {max_length}: both must be at least 1"
+                f"batch_size is {batch_size} and max_length {max_length}: both must "
+                "be at least 1"
             )
         shape = (
             config.num_hidden_layers,
@@ -62,16 +64,18 @@ class KVCache:
         Float[Tensor, "batch kv_heads kv_len head_dim"],
         Float[Tensor, "batch kv_heads kv_len head_dim"],
     ]:
-        """Write one layer's new keys and values behind the old, and return all of that layer's.
+        """Write a layer's new keys and values behind the old; return all of them.
 
-        Raises: ValueError when they do not fit: another shape, dtype or device, or no room left.
+        Raises: ValueError when they do not fit: another shape, dtype or device, or no
+            room left.
         """
         end = self.length + key.shape[-2]
         self._check(key, "key", layer_idx)
         self._check(value, "value", layer_idx)
         if key.shape != value.shape:
             raise ValueError(
-                f"key is {tuple(key.shape)} and value {tuple(value.shape)}: they must be equal"
+                f"key is {tuple(key.shape)} and value {tuple(value.shape)}: they "
+                "must be equal"
             )
         self.keys[layer_idx, :, :, self.length : end] = key
         self.values[layer_idx, :, :, self.length : end] = value
@@ -88,11 +92,13 @@ class KVCache:
     def check_room(self, q_len: int) -> None:
         """Refuse more tokens than there is room for.
 
-        Raises: ValueError that says how many there are, and how long the cache would have to be.
+        Raises: ValueError that says how many there are, and how long the cache would
+            have to be.
         """
         if self.length + q_len > self.max_length:
             raise ValueError(
-                f"the cache holds {self.length} of at most {self.max_length} tokens and {q_len} "
+                f"the cache holds {self.length} of at most {self.max_length} tokens "
+                f"and {q_len} "
                 "more do not fit: "
                 f"make it with max_length {self.length + q_len} or more"
             )
@@ -101,11 +107,17 @@ class KVCache:
         layers, batch, heads, _, head_dim = self.keys.shape
         if not 0 <= layer_idx < layers:
             raise ValueError(
-                f"layer_idx is {layer_idx} and the cache has {layers} layers, counted from 0"
+                f"layer_idx is {layer_idx} and the cache has {layers} layers, "
+                "counted from 0"
             )
-        if x.ndim != 4 or (x.shape[0], x.shape[1], x.shape[3]) != (batch, heads, head_dim):
+        if x.ndim != 4 or (x.shape[0], x.shape[1], x.shape[3]) != (
+            batch,
+            heads,
+            head_dim,
+        ):
             raise ValueError(
-                f"{name} is {tuple(x.shape)} and the cache holds (batch {batch}, kv_heads "
+                f"{name} is {tuple(x.shape)} and the cache holds (batch {batch}, "
+                "kv_heads "
                 f"{heads}, length, "
                 f"head_dim {head_dim}): make the cache for this batch and config"
             )

@@ -23,8 +23,8 @@ ONLY: dict[str, Any] = {
 class LlamaConfig:
     """Sizes and constants of a Llama, under Hugging Face's names.
 
-    `num_key_value_heads` is num_attention_heads and `head_dim` hidden_size / num_attention_heads
-    unless given. `max_position_embeddings` counts tokens.
+    `num_key_value_heads` is num_attention_heads and `head_dim` hidden_size /
+    num_attention_heads unless given. `max_position_embeddings` counts tokens.
 
     Raises: ValueError when the sizes do not divide as the architecture needs.
     """
@@ -49,50 +49,65 @@ class LlamaConfig:
         if self.head_dim is None and self.num_attention_heads:
             if self.hidden_size % self.num_attention_heads:
                 raise ValueError(
-                    f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                    f"hidden_size {self.hidden_size} is not a multiple of "
+                    "num_attention_heads "
                     f"{self.num_attention_heads}: change one, or give head_dim"
                 )
-            object.__setattr__(self, "head_dim", self.hidden_size // self.num_attention_heads)
+            object.__setattr__(
+                self, "head_dim", self.hidden_size // self.num_attention_heads
+            )
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type is not bool and not (isinstance(value, int | float) and value > 0):
-                raise ValueError(f"{field.name} is {value!r}: it must be a number greater than 0")
+            if field.type is not bool and not (
+                isinstance(value, int | float) and value > 0
+            ):
+                raise ValueError(
+                    f"{field.name} is {value!r}: it must be a number greater than 0"
+                )
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_attention_heads {self.num_attention_heads} is not a multiple of "
                 "num_key_value_heads "
-                f"{self.num_key_value_heads}: each key/value head serves an equal group of query "
+                f"{self.num_key_value_heads}: each key/value head serves an equal "
+                "group of query "
                 "heads"
             )
         if self.head_dim % 2:
             raise ValueError(
-                f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it must be even"
+                f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it "
+                "must be even"
             )
 
     @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "LlamaConfig":
-        """Read a Hugging Face config dict, with `rope_theta` at the top or inside
-        `rope_parameters`.
+        """Read a Hugging Face config dict, old (`rope_theta`) or new (`rope_parameters`).
 
-        Keys that change nothing in a forward pass (token ids, dtype, dropout ...) are passed over.
+        Keys that change nothing in a forward pass (token ids, dtype, dropout ...) are
+        passed over.
 
-        Raises: ValueError that names the first option set to something this package does not
-            compute.
+        Raises: ValueError that names the first option set to something this package
+            does not compute.
         """
         if not isinstance(config, Mapping):
             raise ValueError(
-                f"from_hf takes a dict and got a {type(config).__name__}: pass config.to_dict()"
+                f"from_hf takes a dict and got a {type(config).__name__}: pass "
+                "config.to_dict()"
             )
         for name, only in ONLY.items():
             if config.get(name, only) not in (only, None):
                 raise ValueError(
-                    f"config has {name} = {config[name]!r}: this package computes only {only!r}"
+                    f"config has {name} = {config[name]!r}: this package computes "
+                    f"only {only!r}"
                 )
-        rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
+        rope = {
+            **(config.get("rope_scaling") or {}),
+            **(config.get("rope_parameters") or {}),
+        }
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind != "default":
             raise ValueError(
-                f"config has rope_type = {kind!r}: this package computes only 'default', "
+                f"config has rope_type = {kind!r}: this package computes only "
+                "'default', "
                 "unscaled RoPE"
             )
         names = {field.name for field in fields(cls)}

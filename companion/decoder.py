@@ -1,8 +1,8 @@
-"""The Llama decoder layer: attention and feed-forward, each behind a norm and added to the residual
-stream.
+"""The Llama decoder layer: attention and feed-forward, each behind a norm and added
+to the residual stream.
 
-Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models", section 2.2;
-names and calling convention of Hugging Face's modeling_llama.py.
+Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models",
+section 2.2; names and calling convention of Hugging Face's modeling_llama.py.
 """
 
 import torch
@@ -27,21 +27,34 @@ Mask = Bool[Tensor, "*#mask q_len kv_len"] | Float[Tensor, "*#mask q_len kv_len"
 class LlamaAttention(nn.Module):
     """Grouped-query self-attention with RoPE, through a cache if there is one.
 
-    `attend` is any function with the signature of `scaled_dot_product_attention`. Without a mask
-    the attention is causal, the last query seeing the last key.
+    `attend` is any function with the signature of `scaled_dot_product_attention`.
+    Without a mask the attention is causal, the last query seeing the last key.
     """
 
     def __init__(
-        self, config: LlamaConfig, layer_idx: int, attend: Attend = scaled_dot_product_attention
+        self,
+        config: LlamaConfig,
+        layer_idx: int,
+        attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
         self.layer_idx = layer_idx
-        self.num_heads, self.num_kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.num_heads, self.num_kv_heads = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+        )
         self.attend = attend
-        q_width, kv_width = self.num_heads * config.head_dim, self.num_kv_heads * config.head_dim
+        q_width, kv_width = (
+            self.num_heads * config.head_dim,
+            self.num_kv_heads * config.head_dim,
+        )
         self.q_proj = nn.Linear(config.hidden_size, q_width, bias=config.attention_bias)
-        self.k_proj = nn.Linear(config.hidden_size, kv_width, bias=config.attention_bias)
-        self.v_proj = nn.Linear(config.hidden_size, kv_width, bias=config.attention_bias)
+        self.k_proj = nn.Linear(
+            config.hidden_size, kv_width, bias=config.attention_bias
+        )
+        self.v_proj = nn.Linear(
+            config.hidden_size, kv_width, bias=config.attention_bias
+        )
         self.o_proj = nn.Linear(q_width, config.hidden_size, bias=config.attention_bias)
 
     def forward(
@@ -51,7 +64,9 @@ class LlamaAttention(nn.Module):
         attention_mask: Mask | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
-        """Attend to the cached and the new tokens; what is new is written to the cache."""
+        """Attend to the cached and the new tokens; what is new is written to the
+        cache.
+        """
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
@@ -62,31 +77,43 @@ class LlamaAttention(nn.Module):
             key, value = past_key_values.update(key, value, self.layer_idx)
 
         if attention_mask is None:
-            attention_mask = causal_mask(query.shape[-2], key.shape[-2], device=query.device)
-        output = self.attend(query, key, value, attn_mask=attention_mask, enable_gqa=True)
+            attention_mask = causal_mask(
+                query.shape[-2], key.shape[-2], device=query.device
+            )
+        output = self.attend(
+            query, key, value, attn_mask=attention_mask, enable_gqa=True
+        )
         return self.o_proj(merge_heads(output))
 
 
 class LlamaDecoderLayer(nn.Module):
-    """`x + attention(norm(x))`, then `x + mlp(norm(x))`: the shape that goes in comes out.
+    """`x + attention(norm(x))`, then `x + mlp(norm(x))`: the shape that goes in comes
+    out.
 
-    Parameter names and call are Hugging Face's. `attention_mask` is bool (True = may attend) or
-    additive, and broadcasts onto (batch, heads, q_len, kv_len); without it the layer is causal.
-    `position_embeddings` is the (cos, sin) pair of `LlamaRotaryEmbedding`; without it, it is made
-    from `position_ids`, and without those from the positions that follow the cache.
-    `past_key_values` is written to; the caller advances it.
+    Parameter names and call are Hugging Face's. `attention_mask` is bool (True = may
+    attend) or additive, and broadcasts onto (batch, heads, q_len, kv_len); without it
+    the layer is causal. `position_embeddings` is the (cos, sin) pair of
+    `LlamaRotaryEmbedding`; without it, it is made from `position_ids`, and without
+    those from the positions that follow the cache. `past_key_values` is written to;
+    the caller advances it.
 
-    Raises: ValueError when hidden_states, positions, mask or cache do not fit the config.
+    Raises: ValueError when hidden_states, positions, mask or cache do not fit the
+        config.
     """
 
     def __init__(
-        self, config: LlamaConfig, layer_idx: int, attend: Attend = scaled_dot_product_attention
+        self,
+        config: LlamaConfig,
+        layer_idx: int,
+        attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
         self.self_attn = LlamaAttention(config, layer_idx, attend)
         self.mlp = LlamaMLP(config)
         self.input_layernorm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.post_attention_layernorm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = LlamaRMSNorm(
+            config.hidden_size, config.rms_norm_eps
+        )
         self.rotary_emb = LlamaRotaryEmbedding(config)
 
     def forward(
@@ -133,7 +160,8 @@ def check_layer_input(hidden_states: Tensor, hidden_size: int) -> None:
     """Refuse hidden states that are not (batch, length, hidden_size)."""
     if hidden_states.ndim != 3:
         raise ValueError(
-            f"hidden_states is {tuple(hidden_states.shape)}: a decoder layer takes (batch, "
+            f"hidden_states is {tuple(hidden_states.shape)}: a decoder layer takes "
+            "(batch, "
             "length, hidden_size); "
             f"hidden_states[None] adds a batch of one"
         )
@@ -145,6 +173,8 @@ def check_positions(cos: Tensor, hidden_states: Tensor) -> None:
     batch, q_len, _ = hidden_states.shape
     if cos.ndim != 3 or cos.shape[0] not in (1, batch) or cos.shape[1] != q_len:
         raise ValueError(
-            f"the positions are for (batch, length) = {tuple(cos.shape[:-1])} and hidden_states is "
-            f"{tuple(hidden_states.shape)}: position_ids must be ({batch}, {q_len}) or (1, {q_len})"
+            f"the positions are for (batch, length) = {tuple(cos.shape[:-1])} and "
+            "hidden_states is "
+            f"{tuple(hidden_states.shape)}: position_ids must be ({batch}, {q_len}) "
+            f"or (1, {q_len})"
         )

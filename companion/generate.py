@@ -1,4 +1,6 @@
-"""Text generation: one prefill over the prompt, then one token at a time through the cache."""
+"""Text generation: one prefill over the prompt, then one token at a time through
+the cache.
+"""
 
 from collections.abc import Collection, Iterator
 
@@ -24,15 +26,15 @@ def generate(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
 ) -> Int[Tensor, "batch total"]:
-    """The prompts with up to `max_new_tokens` more tokens each; greedy unless `temperature` is
-    above 0.
+    """The prompts with up to `max_new_tokens` more tokens each; greedy unless
+    `temperature` is above 0.
 
-    Prompts of different length are padded on the left, and `attention_mask` marks their real tokens
-    with 1. A sequence that has produced a stop token repeats it until all have; `seed` makes
-    sampling repeatable.
+    Prompts of different length are padded on the left, and `attention_mask` marks
+    their real tokens with 1. A sequence that has produced a stop token repeats it
+    until all have; `seed` makes sampling repeatable.
 
-    Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding, a negative
-        temperature, or more tokens than the model has positions.
+    Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding,
+        a negative temperature, or more tokens than the model has positions.
     """
     stream = generate_stream(
         model,
@@ -43,7 +45,9 @@ def generate(
         seed=seed,
         stop_tokens=stop_tokens,
     )
-    return torch.cat([input_ids.to(model.device), *(token[:, None] for token in stream)], dim=-1)
+    return torch.cat(
+        [input_ids.to(model.device), *(token[:, None] for token in stream)], dim=-1
+    )
 
 
 def generate_stream(
@@ -56,15 +60,27 @@ def generate_stream(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
 ) -> Iterator[Int[Tensor, " batch"]]:
-    """The new tokens of `generate`, each yielded as soon as it is known. Arguments and errors
-    are the same.
+    """The new tokens of `generate`, each yielded as soon as it is known. Arguments
+    and errors are the same.
     """
     check_request(model, input_ids, max_new_tokens, attention_mask, temperature)
     input_ids = input_ids.to(model.device)
-    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(model.device)
-    generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
+    mask = (
+        torch.ones_like(input_ids)
+        if attention_mask is None
+        else attention_mask.to(model.device)
+    )
+    generator = (
+        None if seed is None else torch.Generator(model.device).manual_seed(seed)
+    )
     return stream_tokens(
-        model, input_ids, mask, max_new_tokens, temperature, generator, tuple(stop_tokens)
+        model,
+        input_ids,
+        mask,
+        max_new_tokens,
+        temperature,
+        generator,
+        tuple(stop_tokens),
     )
 
 
@@ -83,7 +99,11 @@ def stream_tokens(
     stopped = torch.zeros(batch, dtype=torch.bool, device=model.device)
     with torch.inference_mode():
         cache = KVCache(
-            model.config, batch, length + max_new_tokens, dtype=model.dtype, device=model.device
+            model.config,
+            batch,
+            length + max_new_tokens,
+            dtype=model.dtype,
+            device=model.device,
         )
     token = None
     for _ in range(max_new_tokens):
@@ -104,7 +124,9 @@ def stream_tokens(
 def prefill(
     model: LlamaForCausalLM, input_ids: Ids, attention_mask: Ids, cache: KVCache
 ) -> Float[Tensor, "batch vocab"]:
-    """Run the whole prompt at once, filling the cache; the logits of the token after it."""
+    """Run the whole prompt at once, filling the cache; the logits of the token
+    after it.
+    """
     hidden_states = model.model(
         input_ids, attention_mask, position_ids_from_mask(attention_mask), cache
     )
@@ -117,7 +139,9 @@ def decode(
     attention_mask: Int[Tensor, "batch kv_len"],
     cache: KVCache,
 ) -> Float[Tensor, "batch vocab"]:
-    """Run one new token of each sequence against the cache; the logits of the token after it."""
+    """Run one new token of each sequence against the cache; the logits of the
+    token after it.
+    """
     position_ids = position_ids_from_mask(attention_mask)[:, -1:]
     hidden_states = model.model(token[:, None], attention_mask, position_ids, cache)
     return model.logits(hidden_states[:, -1])
@@ -128,7 +152,9 @@ def choose(
     temperature: float,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, " batch"]:
-    """The likeliest token at temperature 0, else one drawn from `softmax(logits / temperature)`."""
+    """The likeliest token at temperature 0, else one drawn from `softmax(logits /
+    temperature)`.
+    """
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits.float() / temperature, dim=-1)
@@ -145,23 +171,27 @@ def check_request(
     """Refuse what cannot be generated, before anything is computed."""
     if not isinstance(input_ids, Tensor):
         raise ValueError(
-            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), (batch, length)"
+            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
+            "(batch, length)"
         )
     check_ids(input_ids, model.config.vocab_size)
     batch, length = input_ids.shape
     if not (batch and length):
         raise ValueError(
-            f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one token"
+            f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one "
+            "token"
         )
     if max_new_tokens < 0 or temperature < 0:
         raise ValueError(
-            f"max_new_tokens is {max_new_tokens} and temperature {temperature}: neither can be "
+            f"max_new_tokens is {max_new_tokens} and temperature {temperature}: "
+            "neither can be "
             "negative"
         )
     positions = model.config.max_position_embeddings
     if length + max_new_tokens > positions:
         raise ValueError(
-            f"the prompt has {length} tokens and {max_new_tokens} new ones are asked for, but "
+            f"the prompt has {length} tokens and {max_new_tokens} new ones are asked "
+            "for, but "
             "the model has "
             f"{positions} positions (max_position_embeddings): ask for "
             f"{max(positions - length, 0)} or shorten the prompt"
@@ -175,5 +205,6 @@ def check_request(
         )
     if not attention_mask[:, -1].all():
         raise ValueError(
-            "attention_mask ends in 0: generation goes on from the last token, so pad on the left"
+            "attention_mask ends in 0: generation goes on from the last token, so "
+            "pad on the left"
         )

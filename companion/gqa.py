@@ -1,6 +1,7 @@
 """Grouped-query attention: several query heads share one key/value head.
 
-Source: Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer Models".
+Source: Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer
+Models".
 """
 
 from einops import repeat
@@ -11,17 +12,22 @@ from torch import Tensor
 def repeat_kv(
     x: Float[Tensor, "batch kv_heads length head_dim"], n_rep: int
 ) -> Float[Tensor, "batch kv_heads*{n_rep} length head_dim"]:
-    """Repeat each key or value head for the `n_rep` query heads of its group: heads 0 1 become 0 0
-    0 1 1 1.
+    """Repeat each key or value head for the `n_rep` query heads of its group: heads 0
+    1 become 0 0 0 1 1 1.
 
-    The copies are neighbours, because query head h belongs to key/value head h // n_rep.
+    The copies are neighbours, because query head h belongs to key/value head h //
+    n_rep.
 
-    Raises: ValueError when `x` is not (batch, kv_heads, length, head_dim) or `n_rep` is below 1.
+    Raises: ValueError when `x` is not (batch, kv_heads, length, head_dim) or `n_rep`
+        is below 1.
     """
     if x.ndim != 4 or n_rep < 1:
         raise ValueError(
-            f"x is {tuple(x.shape)} and n_rep {n_rep}: x must be (batch, kv_heads, length, "
+            f"x is {tuple(x.shape)} and n_rep {n_rep}: x must be (batch, kv_heads, "
+            "length, "
             "head_dim) "
             f"and n_rep = q_heads / kv_heads at least 1"
         )
-    return repeat(x, "batch kv_heads length dim -> batch (kv_heads group) length dim", group=n_rep)
+    return repeat(
+        x, "batch kv_heads length dim -> batch (kv_heads group) length dim", group=n_rep
+    )

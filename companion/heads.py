@@ -1,5 +1,5 @@
-"""Multi-head attention: cut the last axis into heads, attend in all of them at once, join them
-again.
+"""Multi-head attention: cut the last axis into heads, attend in all of them at once,
+join them again.
 
 Source: Vaswani et al. 2017, section 3.2.2.
 """
@@ -15,20 +15,27 @@ from companion.attention import Attend, scaled_dot_product_attention
 def split_heads(
     x: Float[Tensor, "*batch length hidden"], num_heads: int
 ) -> Float[Tensor, "*batch {num_heads} length hidden//{num_heads}"]:
-    """Cut the last axis into `num_heads` equal pieces and bring the heads before the length.
+    """Cut the last axis into `num_heads` equal pieces and bring the heads before the
+    length.
 
-    Head h takes features h·head_dim to (h+1)·head_dim of every token; nothing is computed.
+    Head h takes features h·head_dim to (h+1)·head_dim of every token; nothing is
+    computed.
 
     Raises: ValueError when `num_heads` does not divide the last axis.
     """
     if x.ndim < 2:
-        raise ValueError(f"x is {tuple(x.shape)}: split_heads needs the axes (..., length, hidden)")
+        raise ValueError(
+            f"x is {tuple(x.shape)}: split_heads needs the axes (..., length, hidden)"
+        )
     if num_heads < 1 or x.shape[-1] % num_heads:
         raise ValueError(
-            f"the last axis has {x.shape[-1]} features, which {num_heads} heads do not divide "
+            f"the last axis has {x.shape[-1]} features, which {num_heads} heads do "
+            "not divide "
             f"(x {tuple(x.shape)}): hidden must be num_heads * head_dim"
         )
-    return rearrange(x, "... length (heads head_dim) -> ... heads length head_dim", heads=num_heads)
+    return rearrange(
+        x, "... length (heads head_dim) -> ... heads length head_dim", heads=num_heads
+    )
 
 
 def merge_heads(
@@ -40,7 +47,8 @@ def merge_heads(
     """
     if x.ndim < 3:
         raise ValueError(
-            f"x is {tuple(x.shape)}: merge_heads needs the axes (..., heads, length, head_dim)"
+            f"x is {tuple(x.shape)}: merge_heads needs the axes (..., heads, length, "
+            "head_dim)"
         )
     return rearrange(x, "... heads length head_dim -> ... length (heads head_dim)")
 
@@ -51,7 +59,8 @@ def attend_head_by_head(
     value: Float[Tensor, "*batch kv_len hidden"],
     num_heads: int,
 ) -> Float[Tensor, "*batch q_len hidden"]:
-    """Multi-head attention as the paper writes it: one head after the other, then concatenated.
+    """Multi-head attention as the paper writes it: one head after the other, then
+    concatenated.
 
     The slow spelling of `merge_heads(attention(split_heads(query), split_heads(key),
     split_heads(value)))`.
@@ -69,14 +78,17 @@ def attend_head_by_head(
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention in `num_heads` subspaces: `merge(attend(split(xW_q), split(xW_k),
-    split(xW_v))) W_o`.
+    """Self-attention in `num_heads` subspaces: `merge(attend(split(xW_q),
+    split(xW_k), split(xW_v))) W_o`.
 
-    `head_dim` is hidden_size / num_heads unless given; `attend` is any function with the signature
-    of `scaled_dot_product_attention`. Like nn.Linear everywhere, the weights are stored (out, in).
+    `head_dim` is hidden_size / num_heads unless given; `attend` is any function with
+    the signature of `scaled_dot_product_attention`. Like nn.Linear everywhere, the
+    weights are stored (out, in).
 
-    Raises: ValueError when `num_heads` does not divide `hidden_size` and no `head_dim` is given.
-    Source: Vaswani et al. 2017, section 3.2.2. The projections have no bias unless `bias=True`.
+    Raises: ValueError when `num_heads` does not divide `hidden_size` and no
+        `head_dim` is given.
+    Source: Vaswani et al. 2017, section 3.2.2. The projections have no bias unless
+    `bias=True`.
     """
 
     def __init__(
@@ -91,7 +103,8 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         if num_heads < 1 or (head_dim is None and hidden_size % num_heads):
             raise ValueError(
-                f"hidden_size {hidden_size} is not a multiple of num_heads {num_heads}: "
+                f"hidden_size {hidden_size} is not a multiple of num_heads "
+                f"{num_heads}: "
                 f"choose a num_heads that divides it, or give head_dim"
             )
         width = num_heads * (head_dim or hidden_size // num_heads)
@@ -110,12 +123,16 @@ class MultiHeadAttention(nn.Module):
         | None = None,
         is_causal: bool = False,
     ) -> Float[Tensor, "*batch length hidden_size"]:
-        """Attend to the tokens themselves; mask as in `scaled_dot_product_attention`."""
+        """Attend to the tokens themselves; mask as in
+        `scaled_dot_product_attention`.
+        """
         check_hidden_size(hidden_states, self.q_proj.in_features)
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_heads)
-        output = self.attend(query, key, value, attn_mask=attn_mask, is_causal=is_causal)
+        output = self.attend(
+            query, key, value, attn_mask=attn_mask, is_causal=is_causal
+        )
         return self.o_proj(merge_heads(output))
 
 
@@ -123,7 +140,8 @@ def check_hidden_size(hidden_states: Tensor, hidden_size: int) -> None:
     """Refuse hidden states whose last axis is not the layer's hidden_size."""
     if hidden_states.ndim < 2 or hidden_states.shape[-1] != hidden_size:
         raise ValueError(
-            f"hidden_states is {tuple(hidden_states.shape)} and the layer's hidden_size is "
+            f"hidden_states is {tuple(hidden_states.shape)} and the layer's "
+            "hidden_size is "
             f"{hidden_size}: "
             f"it needs the axes (..., length, hidden_size)"
         )

@@ -8,7 +8,9 @@ from torch import Tensor
 def may_attend(
     query_pos: Int[Tensor, "*batch q_len"], key_pos: Int[Tensor, "*batch kv_len"]
 ) -> Bool[Tensor, "*batch q_len kv_len"]:
-    """The causal rule, on positions: a query sees the keys at or before its own position."""
+    """The causal rule, on positions: a query sees the keys at or before its own
+    position.
+    """
     return key_pos[..., None, :] <= query_pos[..., :, None]
 
 
@@ -17,15 +19,17 @@ def causal_mask(
 ) -> Bool[Tensor, "{q_len} kv_len"]:
     """The causal mask of `q_len` queries that are the last of `kv_len` positions.
 
-    The last query sees every key: this is the lower-right alignment that a cache needs, where
-    torch's `is_causal` is aligned top-left. The two agree when q_len == kv_len.
+    The last query sees every key: this is the lower-right alignment that a cache
+    needs, where torch's `is_causal` is aligned top-left. The two agree when q_len ==
+    kv_len.
 
     Raises: ValueError when there are more queries than keys.
     """
     kv_len = q_len if kv_len is None else kv_len
     if not 0 <= q_len <= kv_len:
         raise ValueError(
-            f"q_len is {q_len} and kv_len {kv_len}: the queries are the last q_len of the kv_len "
+            f"q_len is {q_len} and kv_len {kv_len}: the queries are the last q_len "
+            "of the kv_len "
             "positions, "
             f"so 0 <= q_len <= kv_len (is the cache's length missing from kv_len?)"
         )
@@ -36,22 +40,28 @@ def causal_mask(
 def padding_mask(
     attention_mask: Int[Tensor, "batch kv_len"] | Bool[Tensor, "batch kv_len"],
 ) -> Bool[Tensor, "batch 1 1 kv_len"]:
-    """A tokenizer's attention_mask (1 = real token, 0 = padding) as a mask that broadcasts over
-    heads and queries.
+    """A tokenizer's attention_mask (1 = real token, 0 = padding) as a mask that
+    broadcasts over heads and queries.
 
     Raises: ValueError when it is not (batch, kv_len), or holds anything but 0 and 1.
     """
     if attention_mask.ndim != 2:
         raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)}: it must be (batch, kv_len), 1 for "
+            f"attention_mask is {tuple(attention_mask.shape)}: it must be (batch, "
+            "kv_len), 1 for "
             "a real token "
             f"and 0 for padding, counting the cached tokens too"
         )
-    if attention_mask.is_floating_point() or ((attention_mask != 0) & (attention_mask != 1)).any():
+    if (
+        attention_mask.is_floating_point()
+        or ((attention_mask != 0) & (attention_mask != 1)).any()
+    ):
         raise ValueError(
-            f"attention_mask of {attention_mask.dtype} holds values other than the integers 0 "
+            f"attention_mask of {attention_mask.dtype} holds values other than the "
+            "integers 0 "
             "and 1: "
-            "1 marks a real token and 0 padding; an additive mask goes to the layer, not to the "
+            "1 marks a real token and 0 padding; an additive mask goes to the layer, "
+            "not to the "
             "model"
         )
     return attention_mask.bool()[:, None, None, :]
@@ -60,7 +70,7 @@ def padding_mask(
 def position_ids_from_mask(
     attention_mask: Int[Tensor, "batch kv_len"],
 ) -> Int[Tensor, "batch kv_len"]:
-    """Positions that count real tokens only, so that left padding does not shift them: 0 0 0 1 2
-    for 0 0 1 1 1.
+    """Positions that count real tokens only, so that left padding does not shift
+    them: 0 0 0 1 2 for 0 0 1 1 1.
     """
     return (attention_mask.long().cumsum(dim=-1) - 1).clamp(min=0)

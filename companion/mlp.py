@@ -13,25 +13,31 @@ from companion.config import LlamaConfig
 def swiglu(
     gate: Float[Tensor, "*batch intermediate"], up: Float[Tensor, "*batch intermediate"]
 ) -> Float[Tensor, "*batch intermediate"]:
-    """`silu(gate) · up`, with silu(x) = x · sigmoid(x): one half decides how much of the other
-    passes.
+    """`silu(gate) · up`, with silu(x) = x · sigmoid(x): one half decides how much
+    of the other passes.
     """
     return F.silu(gate) * up
 
 
 class LlamaMLP(nn.Module):
-    """`down(silu(gate(x)) · up(x))`: out to intermediate_size twice, gated, and back."""
+    """`down(silu(gate(x)) · up(x))`: out to intermediate_size twice, gated, and
+    back.
+    """
 
     def __init__(self, config: LlamaConfig):
         super().__init__()
         self.gate_proj = nn.Linear(
             config.hidden_size, config.intermediate_size, bias=config.mlp_bias
         )
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
+        self.up_proj = nn.Linear(
+            config.hidden_size, config.intermediate_size, bias=config.mlp_bias
+        )
         self.down_proj = nn.Linear(
             config.intermediate_size, config.hidden_size, bias=config.mlp_bias
         )
 
-    def forward(self, x: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch hidden"]:
+    def forward(
+        self, x: Float[Tensor, "*batch hidden"]
+    ) -> Float[Tensor, "*batch hidden"]:
         """Transform each token by itself."""
         return self.down_proj(swiglu(self.gate_proj(x), self.up_proj(x)))

@@ -1,4 +1,6 @@
-"""The whole model: token ids to hidden states to logits. Parameter names are Hugging Face's."""
+"""The whole model: token ids to hidden states to logits. Parameter names are
+Hugging Face's.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,13 @@ AttentionMask = Int[Tensor, "batch kv_len"] | Bool[Tensor, "batch kv_len"]
 
 
 class LlamaModel(nn.Module):
-    """Embedding, `num_hidden_layers` decoder layers and a last norm: ids in, hidden states out."""
+    """Embedding, `num_hidden_layers` decoder layers and a last norm: ids in,
+    hidden states out.
+    """
 
-    def __init__(self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention):
+    def __init__(
+        self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention
+    ):
         super().__init__()
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
@@ -38,12 +44,15 @@ class LlamaModel(nn.Module):
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
-        """Hidden states after the last norm; the mask and the angles are made once, for all layers.
+        """Hidden states after the last norm; the mask and the angles are made once,
+        for all layers.
 
-        `attention_mask` marks real tokens with 1, cached ones included. `position_ids` go on from
-        the cache unless given. The cache is advanced here, after the last layer.
+        `attention_mask` marks real tokens with 1, cached ones included.
+        `position_ids` go on from the cache unless given. The cache is advanced here,
+        after the last layer.
 
-        Raises: ValueError for ids outside the vocabulary, a mask of the wrong width, a full cache.
+        Raises: ValueError for ids outside the vocabulary, a mask of the wrong width,
+            a full cache.
         """
         check_ids(input_ids, self.config.vocab_size)
         q_len = input_ids.shape[1]
@@ -69,14 +78,16 @@ class LlamaModel(nn.Module):
 
 
 class LlamaForCausalLM(nn.Module):
-    """`LlamaModel` and the head that turns each hidden state into one score for each token of the
-    vocabulary.
+    """`LlamaModel` and the head that turns each hidden state into one score for each
+    token of the vocabulary.
 
-    With `tie_word_embeddings` the head has no weight of its own: it is the embedding's, used in
-    forward.
+    With `tie_word_embeddings` the head has no weight of its own: it is the
+    embedding's, used in forward.
     """
 
-    def __init__(self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention):
+    def __init__(
+        self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention
+    ):
         super().__init__()
         self.config = config
         self.model = LlamaModel(config, attend)
@@ -97,7 +108,9 @@ class LlamaForCausalLM(nn.Module):
         self, hidden_states: Float[Tensor, "*batch hidden"]
     ) -> Float[Tensor, "*batch vocab"]:
         """`hidden_states @ headᵀ`, the scores of every token of the vocabulary."""
-        head = self.model.embed_tokens if self.config.tie_word_embeddings else self.lm_head
+        head = (
+            self.model.embed_tokens if self.config.tie_word_embeddings else self.lm_head
+        )
         return F.linear(hidden_states, head.weight)
 
     def forward(
@@ -107,16 +120,20 @@ class LlamaForCausalLM(nn.Module):
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len vocab"]:
-        """Logits of the token that follows each input token. Arguments and errors as in
-        `LlamaModel`.
+        """Logits of the token that follows each input token. Arguments and errors
+        as in `LlamaModel`.
         """
-        return self.logits(self.model(input_ids, attention_mask, position_ids, past_key_values))
+        return self.logits(
+            self.model(input_ids, attention_mask, position_ids, past_key_values)
+        )
 
 
 def layer_mask(
     attention_mask: AttentionMask | None, input_ids: Ids, kv_len: int
 ) -> Bool[Tensor, "#batch 1 q_len kv_len"]:
-    """Causal and not padding, in the shape that broadcasts onto (batch, heads, q_len, kv_len)."""
+    """Causal and not padding, in the shape that broadcasts onto (batch, heads,
+    q_len, kv_len).
+    """
     batch, q_len = input_ids.shape
     mask = causal_mask(q_len, kv_len, device=input_ids.device)[None, None]
     if attention_mask is None:
@@ -124,20 +141,23 @@ def layer_mask(
     padding = padding_mask(attention_mask)
     if attention_mask.shape != (batch, kv_len):
         raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)} and there are {batch} sequences of "
+            f"attention_mask is {tuple(attention_mask.shape)} and there are {batch} "
+            "sequences of "
             f"{kv_len} tokens, "
-            f"{kv_len - q_len} of them cached: it must be (batch, kv_len) = ({batch}, {kv_len})"
+            f"{kv_len - q_len} of them cached: it must be (batch, kv_len) = "
+            f"({batch}, {kv_len})"
         )
     return mask & padding.to(mask.device)
 
 
 def check_ids(input_ids: Tensor, vocab_size: int) -> None:
-    """Refuse ids that the embedding has no row for (on a GPU they would kill the process's
-    context).
+    """Refuse ids that the embedding has no row for (on a GPU they would kill the
+    process's context).
     """
     if input_ids.ndim != 2 or input_ids.is_floating_point():
         raise ValueError(
-            f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be integers "
+            f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be "
+            "integers "
             "(batch, length); "
             f"for one list of ids, torch.tensor([ids])"
         )
@@ -147,6 +167,7 @@ def check_ids(input_ids: Tensor, vocab_size: int) -> None:
     if low < 0 or high >= vocab_size:
         wrong = low if low < 0 else high
         raise ValueError(
-            f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} tokens, 0 to "
+            f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} "
+            "tokens, 0 to "
             f"{vocab_size - 1}"
         )

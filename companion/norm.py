@@ -13,14 +13,16 @@ def rms_norm(
 ) -> Float[Tensor, "*batch hidden"]:
     """`x / sqrt(mean(x²) + eps) · weight`, the mean over the last axis.
 
-    Computed in float32 (float64 stays) and cast back *before* the weight multiplies, as the
-    reference implementation does: in bfloat16 the other order gives other numbers.
+    Computed in float32 (float64 stays) and cast back *before* the weight multiplies,
+    as the reference implementation does: in bfloat16 the other order gives other
+    numbers.
 
     Raises: ValueError when `x` and `weight` differ in their last axis.
     """
     if x.shape[-1:] != weight.shape:
         raise ValueError(
-            f"x is {tuple(x.shape)} and weight {tuple(weight.shape)}: the last axis of x must be "
+            f"x is {tuple(x.shape)} and weight {tuple(weight.shape)}: the last axis "
+            "of x must be "
             f"{weight.shape[0]}"
         )
     wide = x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,9 +1,9 @@
-"""Rotary position embedding: turn each pair of features of a query or key by an angle that grows
-with the position.
+"""Rotary position embedding: turn each pair of features of a query or key by an angle
+that grows with the position.
 
-Source: Su et al. 2021, "RoFormer", section 3.2.2, equation (34). The paper pairs features (0, 1),
-(2, 3) ...; Hugging Face's checkpoints pair (0, d/2), (1, d/2 + 1) ..., the "rotate-half" form used
-here.
+Source: Su et al. 2021, "RoFormer", section 3.2.2, equation (34). The paper pairs
+features (0, 1), (2, 3) ...; Hugging Face's checkpoints pair (0, d/2), (1, d/2 + 1)
+..., the "rotate-half" form used here.
 """
 
 import torch
@@ -17,10 +17,12 @@ from companion.config import LlamaConfig
 def inverse_frequencies(
     head_dim: int, theta: float, device: torch.device | None = None
 ) -> Float[Tensor, " pairs"]:
-    """Radians per position for each of the head_dim / 2 pairs: `theta^(-2i / head_dim)`, from 1
-    downwards.
+    """Radians per position for each of the head_dim / 2 pairs: `theta^(-2i /
+    head_dim)`, from 1 downwards.
     """
-    exponent = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
+    exponent = (
+        torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
+    )
     return 1.0 / theta**exponent
 
 
@@ -29,12 +31,14 @@ def rope_cos_sin(
     head_dim: int,
     theta: float,
     dtype: torch.dtype = torch.float32,
-) -> tuple[Float[Tensor, "*batch length {head_dim}"], Float[Tensor, "*batch length {head_dim}"]]:
-    """Cosine and sine of every position's angles, each angle twice: once for either feature of its
-    pair.
+) -> tuple[
+    Float[Tensor, "*batch length {head_dim}"], Float[Tensor, "*batch length {head_dim}"]
+]:
+    """Cosine and sine of every position's angles, each angle twice: once for either
+    feature of its pair.
 
-    The angles are computed in float32, where neighbouring positions stay apart, and cast to `dtype`
-    last.
+    The angles are computed in float32, where neighbouring positions stay apart, and
+    cast to `dtype` last.
     """
     frequencies = inverse_frequencies(head_dim, theta, position_ids.device)
     angles = position_ids[..., None].float() * frequencies
@@ -42,9 +46,11 @@ def rope_cos_sin(
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def rotate_half(x: Float[Tensor, "*batch head_dim"]) -> Float[Tensor, "*batch head_dim"]:
-    """A quarter turn of every pair: (x₁, x₂) becomes (-x₂, x₁), where x₁ and x₂ are the two
-    halves of a head.
+def rotate_half(
+    x: Float[Tensor, "*batch head_dim"],
+) -> Float[Tensor, "*batch head_dim"]:
+    """A quarter turn of every pair: (x₁, x₂) becomes (-x₂, x₁), where x₁ and x₂
+    are the two halves of a head.
     """
     first, second = x.chunk(2, dim=-1)
     return torch.cat((-second, first), dim=-1)
@@ -55,7 +61,9 @@ def apply_rope(
     cos: Float[Tensor, "#batch length head_dim"],
     sin: Float[Tensor, "#batch length head_dim"],
 ) -> Float[Tensor, "batch heads length head_dim"]:
-    """`x · cos + rotate_half(x) · sin`: every pair turned by its angle, the same for all heads."""
+    """`x · cos + rotate_half(x) · sin`: every pair turned by its angle, the same
+    for all heads.
+    """
     cos, sin = cos[:, None], sin[:, None]
     return x * cos + rotate_half(x) * sin
 
@@ -63,11 +71,11 @@ def apply_rope(
 def half_from_interleaved(
     weight: Float[Tensor, "rows *columns"], num_heads: int
 ) -> Float[Tensor, "rows *columns"]:
-    """Reorder the rows of a q or k projection from pairs (0, 1), (2, 3) ... to pairs (0, d/2), (1,
-    d/2 + 1) ...
+    """Reorder the rows of a q or k projection from pairs (0, 1), (2, 3) ... to pairs
+    (0, d/2), (1, d/2 + 1) ...
 
-    Llama GGUF files store the first order. Queries and keys are permuted alike, so their products
-    do not change.
+    Llama GGUF files store the first order. Queries and keys are permuted alike, so
+    their products do not change.
 
     Raises: ValueError when the rows are not `num_heads` heads of an even head_dim.
     """
@@ -76,12 +84,14 @@ def half_from_interleaved(
             f"the weight is {tuple(weight.shape)}: its {weight.shape[0]} rows are not "
             f"{num_heads} heads of an even head_dim"
         )
-    return rearrange(weight, "(heads pair two) ... -> (heads two pair) ...", heads=num_heads, two=2)
+    return rearrange(
+        weight, "(heads pair two) ... -> (heads two pair) ...", heads=num_heads, two=2
+    )
 
 
 class LlamaRotaryEmbedding(nn.Module):
-    """`rope_cos_sin` for a config, called as Hugging Face calls it; `x` only gives the dtype.
-    Holds no tensors.
+    """`rope_cos_sin` for a config, called as Hugging Face calls it; `x` only gives
+    the dtype. Holds no tensors.
     """
 
     def __init__(self, config: LlamaConfig):
@@ -90,6 +100,8 @@ class LlamaRotaryEmbedding(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "..."], position_ids: Int[Tensor, "batch length"]
-    ) -> tuple[Float[Tensor, "batch length head_dim"], Float[Tensor, "batch length head_dim"]]:
+    ) -> tuple[
+        Float[Tensor, "batch length head_dim"], Float[Tensor, "batch length head_dim"]
+    ]:
         """Cosine and sine of these positions, in the dtype of `x`."""
         return rope_cos_sin(position_ids, self.head_dim, self.theta, x.dtype)

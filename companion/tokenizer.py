@@ -1,5 +1,5 @@
-"""Text to token ids and back, with the `tokenizers` library and the vocabulary that the
-checkpoint carries.
+"""Text to token ids and back, with the `tokenizers` library and the vocabulary
+that the checkpoint carries.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,14 @@ from tokenizers.decoders import DecodeStream
 class Tokenizer:
     """`encode` and `decode` over a backend of the `tokenizers` library.
 
-    `stop_ids` are the tokens with which the model ends a text, as the checkpoint names them;
-    special tokens written in a text (`<|im_end|>`) are encoded as the single tokens that they are.
+    `stop_ids` are the tokens with which the model ends a text, as the checkpoint
+    names them; special tokens written in a text (`<|im_end|>`) are encoded as the
+    single tokens that they are.
     """
 
-    def __init__(self, backend: Backend, stop_ids: Iterable[int] = (), prefix: Iterable[int] = ()):
+    def __init__(
+        self, backend: Backend, stop_ids: Iterable[int] = (), prefix: Iterable[int] = ()
+    ):
         self.backend = backend
         self.stop_ids = tuple(stop_ids)
         self.prefix = list(prefix)
@@ -30,8 +33,8 @@ class Tokenizer:
         return self.backend.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text, after the begin-of-text token where the checkpoint asks for
-        one.
+        """The token ids of a text, after the begin-of-text token where the
+        checkpoint asks for one.
         """
         return self.prefix + self.backend.encode(text).ids
 
@@ -50,7 +53,9 @@ class Tokenizer:
         return self.backend.decode(ids, skip_special_tokens=False)
 
     def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """The text of ids as they arrive, each piece as soon as its characters are whole."""
+        """The text of ids as they arrive, each piece as soon as its characters are
+        whole.
+        """
         stream, seen, written = DecodeStream(skip_special_tokens=False), [], 0
         for i in ids:
             seen.append(int(i))
@@ -76,7 +81,8 @@ class Tokenizer:
     def from_gguf(cls, metadata: Mapping[str, Any]) -> "Tokenizer":
         """Build the byte-level BPE tokenizer that a GGUF's metadata describes.
 
-        Raises: ValueError that names a kind of tokenizer, or a way to split text, not known here.
+        Raises: ValueError that names a kind of tokenizer, or a way to split text, not
+            known here.
         """
         kind, split = (
             metadata.get("tokenizer.ggml.model"),
@@ -84,17 +90,23 @@ class Tokenizer:
         )
         if kind != "gpt2":
             raise ValueError(
-                f"the GGUF's tokenizer is {kind!r}: only byte-level BPE ('gpt2') is supported"
+                f"the GGUF's tokenizer is {kind!r}: only byte-level BPE ('gpt2') is "
+                "supported"
             )
         if split not in SPLITS:
             raise ValueError(
-                f"the GGUF splits text by {split!r}: only {', '.join(map(repr, SPLITS))} are "
+                f"the GGUF splits text by {split!r}: only "
+                f"{', '.join(map(repr, SPLITS))} are "
                 "supported"
             )
         tokens: Sequence[str] = metadata["tokenizer.ggml.tokens"]
-        merges = [tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]]
+        merges = [
+            tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]
+        ]
         try:
-            backend = Backend(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+            backend = Backend(
+                models.BPE({token: i for i, token in enumerate(tokens)}, merges)
+            )
         except Exception as error:  # the library raises bare Exception
             raise ValueError(
                 f"the GGUF's merges do not fit its {len(tokens)} tokens: {error}"
@@ -109,7 +121,10 @@ class Tokenizer:
             if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)
         ]
         backend.add_tokens(
-            [AddedToken(token, special=kind == TokenType.CONTROL) for token, kind in added]
+            [
+                AddedToken(token, special=kind == TokenType.CONTROL)
+                for token, kind in added
+            ]
         )
         prefix = (
             [metadata["tokenizer.ggml.bos_token_id"]]

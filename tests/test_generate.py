@@ -138,16 +138,21 @@ def test_seed_makes_sampling_repeatable(device):
     assert not torch.equal(outputs[0], outputs[2])
 
 
-def test_seed_leaves_torchs_own_generator_alone():
+def test_sampling_with_a_seed_leaves_torchs_own_generator_alone():
+    model, ids = tiny.model(), tiny.ids(1, 5)
     before = torch.get_rng_state()
-    generate(tiny.model(), tiny.ids(1, 5), 1)
-    torch.set_rng_state(before)
-    generate_with_seed = generate(tiny.model(), tiny.ids(1, 5), 5, temperature=1.0, seed=3)
-    state = torch.get_rng_state()
-    torch.set_rng_state(before)
-    torch.manual_seed(0)
-    assert generate_with_seed.shape == (1, 10)
-    torch.set_rng_state(state)
+    generate(model, ids, 5, temperature=1.0, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_sampling_without_a_seed_uses_torchs_own_generator():
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    outputs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outputs.append(generate(model, ids, 20, temperature=2.0))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
 
 
 def test_greedy_ignores_the_seed():

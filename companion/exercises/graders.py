@@ -1,5 +1,5 @@
-"""Graders for the exercises: each runs the reader's function and says in words what is wrong
-with it.
+"""Graders for the exercises: each runs the reader's function and says in words
+what is wrong with it.
 """
 
 import math
@@ -42,7 +42,8 @@ def check_tensor(name: str, answer: object, expected: Tensor) -> Grade | None:
         return wrong(f"{name} returned a {type(answer).__name__}, not a tensor")
     if answer.shape != expected.shape:
         return wrong(
-            f"{name} has shape {tuple(answer.shape)}; it should be {tuple(expected.shape)}"
+            f"{name} has shape {tuple(answer.shape)}; it should be "
+            f"{tuple(expected.shape)}"
         )
     if answer.dtype != expected.dtype:
         return wrong(f"{name} is {answer.dtype}; it should be {expected.dtype}")
@@ -50,8 +51,8 @@ def check_tensor(name: str, answer: object, expected: Tensor) -> Grade | None:
 
 
 def check_attention(attend: Callable[..., Tensor]) -> Grade:
-    """Grade `attend(query, key, value, attn_mask)`, with attn_mask bool (True = may attend) or
-    None.
+    """Grade `attend(query, key, value, attn_mask)`, with attn_mask bool (True =
+    may attend) or None.
     """
     generator = torch.Generator().manual_seed(1)
     query, key, value = torch.randn(3, 2, 6, 4, generator=generator)
@@ -62,12 +63,14 @@ def check_attention(attend: Callable[..., Tensor]) -> Grade:
     sums = attend(query, key, torch.ones_like(value), None)
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
         return wrong(
-            "with values of 1 the output is not 1: the weights of each query must sum to 1 "
+            "with values of 1 the output is not 1: the weights of each query must "
+            "sum to 1 "
             "(softmax over the keys)"
         )
     if not torch.allclose(answer, expected, atol=1e-5):
         return wrong(
-            f"the output is off by up to {gap(answer, expected)}: are the scores divided by "
+            f"the output is off by up to {gap(answer, expected)}: are the scores "
+            "divided by "
             "√head_dim?"
         )
     mask = causal_mask(6)
@@ -76,12 +79,14 @@ def check_attention(attend: Callable[..., Tensor]) -> Grade:
     sums = attend(query, key, torch.ones_like(value), mask)
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
         return wrong(
-            "with a mask the weights no longer sum to 1: mask the scores with -inf, before the "
+            "with a mask the weights no longer sum to 1: mask the scores with -inf, "
+            "before the "
             "softmax"
         )
     if not torch.allclose(answer, expected, atol=1e-5):
         return wrong(
-            "with a causal mask the first query should return the first value alone: True means "
+            "with a causal mask the first query should return the first value alone: "
+            "True means "
             "may attend"
         )
     return RIGHT
@@ -102,14 +107,18 @@ def check_split_heads(split: Callable[[Tensor, int], Tensor]) -> Grade:
             f"{x[0, 0, :4].tolist()}"
         )
     return wrong(
-        f"head 0 of token 1 is {answer[0, 0, 1].tolist()}, which mixes tokens and heads; it "
+        f"head 0 of token 1 is {answer[0, 0, 1].tolist()}, which mixes tokens and "
+        "heads; it "
         "should be "
-        f"{x[0, 1, :4].tolist()}: cut the last axis first, then bring the heads before the length"
+        f"{x[0, 1, :4].tolist()}: cut the last axis first, then bring the heads "
+        "before the length"
     )
 
 
 def check_causal_mask(mask: Callable[[int, int], Tensor]) -> Grade:
-    """Grade `mask(q_len, kv_len)`: bool, the queries being the last of the keys' positions."""
+    """Grade `mask(q_len, kv_len)`: bool, the queries being the last of the keys'
+    positions.
+    """
     for q_len, kv_len in ((4, 4), (2, 5), (1, 3)):
         expected, answer = causal_mask(q_len, kv_len), mask(q_len, kv_len)
         if problem := check_tensor(
@@ -122,20 +131,29 @@ def check_causal_mask(mask: Callable[[int, int], Tensor]) -> Grade:
             return wrong("True and False are exchanged: True means may attend")
         if not answer[-1, -1]:
             return wrong(
-                f"for q_len {q_len}, kv_len {kv_len} the last query does not see the last key, "
+                f"for q_len {q_len}, kv_len {kv_len} the last query does not see the "
+                "last key, "
                 "which is itself"
             )
         return wrong(
-            f"for q_len {q_len}, kv_len {kv_len} row 0 is {answer[0].tolist()}; it should be "
+            f"for q_len {q_len}, kv_len {kv_len} row 0 is {answer[0].tolist()}; it "
+            "should be "
             f"{expected[0].tolist()}"
         )
     return RIGHT
 
 
 def check_matmul_shape(answer: Callable[[tuple, tuple], tuple]) -> Grade:
-    """Grade `answer(a_shape, b_shape)`: the shape that torch.matmul gives, as a tuple."""
+    """Grade `answer(a_shape, b_shape)`: the shape that torch.matmul gives, as a
+    tuple.
+    """
     cases = [((3,), (3,)), ((2, 3), (3, 4)), ((3,), (3, 4)), ((2, 3), (3,))]
-    cases += [((5, 2, 3), (3,)), ((3,), (5, 3, 4)), ((6, 1, 2, 3), (5, 3, 4)), ((2, 3), (5, 3, 4))]
+    cases += [
+        ((5, 2, 3), (3,)),
+        ((3,), (5, 3, 4)),
+        ((6, 1, 2, 3), (5, 3, 4)),
+        ((2, 3), (5, 3, 4)),
+    ]
     for a, b in cases:
         expected, given = explain_matmul(a, b).shape, tuple(answer(a, b))
         if given != expected:
@@ -152,14 +170,17 @@ def check_repeat_kv(repeated: Callable[[Tensor, int], Tensor]) -> Grade:
     if not torch.equal(answer, expected):
         order = [int(head) for head in answer[0, :, 0, 0]]
         return wrong(
-            f"the heads come as {order}; query head h belongs to key/value head h // n_rep: [0, "
+            f"the heads come as {order}; query head h belongs to key/value head h // "
+            "n_rep: [0, "
             "0, 0, 1, 1, 1]"
         )
     return RIGHT
 
 
 def check_rope(rope: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Grade:
-    """Grade `rope(x, cos, sin)` on x (batch, heads, length, head_dim), in rotate-half pairing."""
+    """Grade `rope(x, cos, sin)` on x (batch, heads, length, head_dim), in
+    rotate-half pairing.
+    """
     x = torch.randn(1, 2, 4, 8, generator=torch.Generator().manual_seed(2))
     cos, sin = rope_cos_sin(torch.arange(4)[None], 8, 10000.0)
     expected, answer = apply_rope(x, cos, sin), rope(x, cos, sin)
@@ -171,10 +192,12 @@ def check_rope(rope: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Grade:
         return wrong("nothing was rotated")
     if not math.isclose(answer.norm().item(), x.norm().item(), rel_tol=1e-4):
         return wrong(
-            "the length of the vectors changed; a rotation keeps it: check the signs in rotate_half"
+            "the length of the vectors changed; a rotation keeps it: check the signs "
+            "in rotate_half"
         )
     return wrong(
-        "a rotation, but not of the pairs (i, i + head_dim / 2): which features are turned "
+        "a rotation, but not of the pairs (i, i + head_dim / 2): which features are "
+        "turned "
         "together?"
     )
 

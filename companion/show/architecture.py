@@ -1,4 +1,6 @@
-"""The forward pass as one picture, its shapes taken from the modules while they run."""
+"""The forward pass as one picture, its shapes taken from the modules while they
+run.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -8,23 +10,32 @@ from torch import Tensor, nn
 
 from companion.decoder import LlamaDecoderLayer
 from companion.model import LlamaForCausalLM
-from companion.show.figures import ACCENT, SECOND, Figure, box, svg, text
+from companion.show.svg import ACCENT, SECOND, Figure, box, svg, text
 
 WIDTH, HIGH, GAP = 296, 34, 16
 ARROW = 'stroke="currentColor" stroke-opacity="0.6" fill="none"'
 
 
 def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]]:
-    """Run the model, and return the shape of every module's output under the module's name."""
+    """Run the model, and return the shape of every module's output under the
+    module's name.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
 
     def record(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: tuple, output: Tensor | tuple[Tensor, ...]) -> None:
-            shapes[name] = tuple((output[0] if isinstance(output, tuple) else output).shape)
+        def hook(
+            module: nn.Module, arguments: tuple, output: Tensor | tuple[Tensor, ...]
+        ) -> None:
+            shapes[name] = tuple(
+                (output[0] if isinstance(output, tuple) else output).shape
+            )
 
         return hook
 
-    hooks = [module.register_forward_hook(record(name)) for name, module in model.named_modules()]
+    hooks = [
+        module.register_forward_hook(record(name))
+        for name, module in model.named_modules()
+    ]
     try:
         with torch.inference_mode():
             shapes[""] = tuple(model(inputs).shape)
@@ -37,8 +48,8 @@ def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]
 def forward_picture(
     model: LlamaForCausalLM, input_ids: Int[Tensor, "batch length"], caption: str
 ) -> Figure:
-    """The model from ids to logits, and one decoder layer opened beside it, with the shapes of
-    this call.
+    """The model from ids to logits, and one decoder layer opened beside it, with
+    the shapes of this call.
     """
     shapes = output_shapes(model, input_ids)
     hidden, layers = shapes["model.embed_tokens"], len(model.model.layers)
@@ -51,22 +62,30 @@ def forward_picture(
         ("argmax → next token", (input_ids.shape[0],), ""),
     ]
     alt = (
-        f"The forward pass: ids {tuple(input_ids.shape)} become hidden states {hidden}, pass "
+        f"The forward pass: ids {tuple(input_ids.shape)} become hidden states "
+        f"{hidden}, pass "
         f"{layers} decoder layers "
         f"of unchanged shape, a norm and the head, and come out as logits {shapes['']}"
     )
     return Figure(
-        (column("the model", steps, alt), layer_panel(hidden, shapes, "model.layers.0.")),
+        (
+            column("the model", steps, alt),
+            layer_panel(hidden, shapes, "model.layers.0."),
+        ),
         alt,
         caption,
     )
 
 
 def layer_picture(
-    layer: LlamaDecoderLayer, hidden_states: Float[Tensor, "batch length hidden"], caption: str
+    layer: LlamaDecoderLayer,
+    hidden_states: Float[Tensor, "batch length hidden"],
+    caption: str,
 ) -> Figure:
     """One decoder layer, with the shapes of this call."""
-    panel = layer_panel(tuple(hidden_states.shape), output_shapes(layer, hidden_states), "")
+    panel = layer_panel(
+        tuple(hidden_states.shape), output_shapes(layer, hidden_states), ""
+    )
     return Figure(
         (panel,),
         "The steps of one decoder layer, two of them added to the residual stream",
@@ -74,7 +93,9 @@ def layer_picture(
     )
 
 
-def layer_panel(hidden: tuple[int, ...], shapes: dict[str, tuple[int, ...]], prefix: str) -> str:
+def layer_panel(
+    hidden: tuple[int, ...], shapes: dict[str, tuple[int, ...]], prefix: str
+) -> str:
     """The steps of the decoder layer whose modules are recorded under `prefix`."""
     projections = tuple(
         shapes[f"{prefix}self_attn.{name}"] for name in ("q_proj", "k_proj", "v_proj")
@@ -86,19 +107,25 @@ def layer_panel(hidden: tuple[int, ...], shapes: dict[str, tuple[int, ...]], pre
         ("split heads · RoPE · cache · attention", None, "core"),
         ("o_proj", shapes[f"{prefix}self_attn.o_proj"], "box"),
         ("+ residual", shapes[f"{prefix}self_attn"], "add"),
-        ("post_attention_layernorm", shapes[f"{prefix}post_attention_layernorm"], "box"),
+        (
+            "post_attention_layernorm",
+            shapes[f"{prefix}post_attention_layernorm"],
+            "box",
+        ),
         ("gate_proj, up_proj, SwiGLU", shapes[f"{prefix}mlp.gate_proj"], "core"),
         ("down_proj", shapes[f"{prefix}mlp.down_proj"], "box"),
         ("+ residual", shapes[prefix.removesuffix(".")], "add"),
     ]
     return column(
-        "one decoder layer", steps, "The steps of one decoder layer and the shapes that leave them"
+        "one decoder layer",
+        steps,
+        "The steps of one decoder layer and the shapes that leave them",
     )
 
 
 def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str) -> str:
-    """Steps under one another, each with the shape that leaves it; residual arrows pass by on
-    the left.
+    """Steps under one another, each with the shape that leaves it; residual arrows
+    pass by on the left.
     """
     left, top = 26, 24
     body = [text(left + WIDTH / 2, 10, title, size=13, extra='font-weight="600"')]
@@ -113,13 +140,20 @@ def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str)
                 if kind in ("core", "open")
                 else (ACCENT, 0.06 if kind == "add" else 0.16)
             )
-            body.append(box(left, y, WIDTH, HIGH, opacity=opacity, color=color, radius=6))
+            body.append(
+                box(left, y, WIDTH, HIGH, opacity=opacity, color=color, radius=6)
+            )
         if kind != "beside":
             body.append(text(left + 12, y + HIGH / 2, name, anchor="start", size=13.5))
         if shape is not None and kind != "beside":
             body.append(
                 text(
-                    left + WIDTH - 10, y + HIGH / 2, str(shape), anchor="end", size=12.5, extra=MONO
+                    left + WIDTH - 10,
+                    y + HIGH / 2,
+                    str(shape),
+                    anchor="end",
+                    size=12.5,
+                    extra=MONO,
                 )
             )
         if i + 1 < len(steps):
@@ -127,16 +161,23 @@ def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str)
         if kind == "add":
             start = top + starts[-1] * (HIGH + GAP) + HIGH / 2
             body.append(
-                f'<path d="M{left - 2} {start:g} H8 V{y + HIGH / 2:g} H{left - 3}" {ARROW} '
+                f'<path d="M{left - 2} {start:g} H8 V{y + HIGH / 2:g} H{left - 3}" '
+                f"{ARROW} "
                 'stroke-dasharray="4 3"/>'
             )
             body.append(head_right(left, y + HIGH / 2))
             starts.append(i)
-    return svg(left + WIDTH + 4, top + len(steps) * (HIGH + GAP) - GAP + 2, "".join(body), alt)
+    return svg(
+        left + WIDTH + 4, top + len(steps) * (HIGH + GAP) - GAP + 2, "".join(body), alt
+    )
 
 
-def beside(x: float, y: float, names: list[str], shapes: tuple[tuple[int, ...], ...]) -> str:
-    """Steps that do not wait for one another, in one row: each name above its shape."""
+def beside(
+    x: float, y: float, names: list[str], shapes: tuple[tuple[int, ...], ...]
+) -> str:
+    """Steps that do not wait for one another, in one row: each name above its
+    shape.
+    """
     width = (WIDTH - 8 * (len(names) - 1)) / len(names)
     parts = []
     for i, (name, shape) in enumerate(zip(names, shapes, strict=True)):
@@ -161,6 +202,5 @@ def arrow(x: float, start: float, end: float) -> str:
 
 def head_right(x: float, y: float) -> str:
     """The head of an arrow that points right."""
-    return (
-        f'<path d="M{x - 6:g} {y - 4:g} L{x:g} {y:g} L{x - 6:g} {y + 4:g} Z" fill-opacity="0.6"/>'
-    )
+    corners = f"M{x - 6:g} {y - 4:g} L{x:g} {y:g} L{x - 6:g} {y + 4:g} Z"
+    return f'<path d="{corners}" fill-opacity="0.6"/>'

@@ -9,7 +9,8 @@ from companion.show.tables import Table, table
 class EqualityLedger:
     """Rows of claims "this equals that", each checked when it is added.
 
-    `exact` and `close` raise where the claim is false, so that a table that can be seen is true.
+    `exact` and `close` raise where the claim is false, so that a table that can be
+    seen is true.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,8 @@ class EqualityLedger:
     ) -> "EqualityLedger":
         if a.shape != b.shape or a.dtype != b.dtype:
             raise ValueError(
-                f"{left} is {a.dtype} {tuple(a.shape)} and {right} {b.dtype} {tuple(b.shape)}: "
+                f"{left} is {a.dtype} {tuple(a.shape)} and {right} {b.dtype} "
+                f"{tuple(b.shape)}: "
                 "compare like with like"
             )
         apart = (

@@ -1,8 +1,8 @@
-"""The book's one example: two tokens of four features, and the weights that every chapter carries
-on with.
+"""The book's one example: two tokens of four features, and the weights that every
+chapter carries on with.
 
-All numbers are small integers, so that each product can be checked by hand and is exact in every
-dtype.
+All numbers are small integers, so that each product can be checked by hand and is
+exact in every dtype.
 """
 
 import torch
@@ -20,19 +20,35 @@ def tokens() -> Float[Tensor, "2 4"]:
     return torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, 3.0]])
 
 
-def weights() -> tuple[Float[Tensor, "4 3"], Float[Tensor, "4 3"], Float[Tensor, "4 3"]]:
+def weights() -> tuple[
+    Float[Tensor, "4 3"], Float[Tensor, "4 3"], Float[Tensor, "4 3"]
+]:
     """W_q, W_k and W_v of the first head, stored (in, out) as on paper: `X @ W`."""
-    w_q = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    w_k = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    w_v = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    w_q = torch.tensor(
+        [[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    )
+    w_k = torch.tensor(
+        [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    )
+    w_v = torch.tensor(
+        [[1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    )
     return w_q, w_k, w_v
 
 
-def second_head() -> tuple[Float[Tensor, "4 3"], Float[Tensor, "4 3"], Float[Tensor, "4 3"]]:
+def second_head() -> tuple[
+    Float[Tensor, "4 3"], Float[Tensor, "4 3"], Float[Tensor, "4 3"]
+]:
     """W_q, W_k and W_v of a second head."""
-    w_q = torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    w_k = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
-    w_v = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    w_q = torch.tensor(
+        [[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    )
+    w_k = torch.tensor(
+        [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+    )
+    w_v = torch.tensor(
+        [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    )
     return w_q, w_k, w_v
 
 
@@ -51,8 +67,8 @@ def output_weight() -> Float[Tensor, "6 4"]:
 
 
 def layer_config() -> LlamaConfig:
-    """The smallest Llama with every part in it: four features, two query heads that share one
-    key/value head.
+    """The smallest Llama with every part in it: four features, two query heads
+    that share one key/value head.
     """
     return LlamaConfig(
         vocab_size=8,
@@ -67,8 +83,8 @@ def layer_config() -> LlamaConfig:
 
 
 def decoder_layer() -> LlamaDecoderLayer:
-    """A decoder layer of `layer_config` for X, its weights quarters between -1/2 and 1/2 in a
-    fixed pattern.
+    """A decoder layer of `layer_config` for X, its weights quarters between -1/2
+    and 1/2 in a fixed pattern.
     """
     layer = LlamaDecoderLayer(layer_config(), layer_idx=0)
     for number, (name, parameter) in enumerate(layer.named_parameters()):

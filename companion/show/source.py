@@ -11,14 +11,19 @@ ROOT = Path(companion.__file__).parent.parent
 
 
 class Source:
-    """Source text that a notebook shows as highlighted Python, under the name of its file."""
+    """Source text that a notebook shows as highlighted Python, under the name of
+    its file.
+    """
 
     def __init__(self, *objects: Callable):
         paths = [
-            Path(inspect.getsourcefile(each) or "").resolve().relative_to(ROOT) for each in objects
+            Path(inspect.getsourcefile(each) or "").resolve().relative_to(ROOT)
+            for each in objects
         ]
         self.files = list(dict.fromkeys(path.as_posix() for path in paths))
-        self.text = "\n\n".join(dedent(inspect.getsource(each)).rstrip() for each in objects)
+        self.text = "\n\n".join(
+            dedent(inspect.getsource(each)).rstrip() for each in objects
+        )
 
     def __repr__(self) -> str:
         return f"# {', '.join(self.files)}\n{self.text}"
@@ -28,7 +33,7 @@ class Source:
 
 
 def source(*objects: Callable) -> Source:
-    """Show functions or classes of the package as they stand in its files, so that no chapter
-    retypes them.
+    """Show functions or classes of the package as they stand in its files, so that
+    no chapter retypes them.
     """
     return Source(*objects)

@@ -1,8 +1,13 @@
-"""Tables as the book shows them: HTML in a page or notebook, aligned columns in a terminal."""
+"""Tables as the book shows them: HTML in a page or notebook, aligned columns in a
+terminal.
+"""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+NUMBER = re.compile(r"[\d,.×% ]+")
 
 
 @dataclass(frozen=True)
@@ -12,48 +17,64 @@ class Code:
     source: str
     depth: int = 0
 
-
-Cell = str | Code
+    def __str__(self) -> str:
+        return "  " * self.depth + self.source
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a head; shown as HTML where that is possible, else as text."""
+    """Rows of cells under a head; shown as HTML where that is possible, else as text.
+
+    A tuple is a shape and stays on one line, an int gets its thousands separated.
+    """
 
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[object]]
 
     def __repr__(self) -> str:
-        rows = [list(self.head)] + [[as_text(cell) for cell in row] for row in self.rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(self.head))]
+        rows = [list(self.head)] + [
+            [as_text(cell) for cell in row] for row in self.rows
+        ]
+        widths = [
+            max(len(row[column]) for row in rows) for column in range(len(self.head))
+        ]
         lines = (
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            "  ".join(
+                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+            )
             for row in rows
         )
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
+        head = "".join(
+            f'<th scope="col">{html.escape(name)}</th>' for name in self.head
+        )
         body = "".join(f"<tr>{''.join(map(as_html, row))}</tr>" for row in self.rows)
         inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
         return f'<table class="companion-ledger">{inside}</table>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table of anything that prints; `Code` cells stay code."""
-    return Table(
-        head, [[cell if isinstance(cell, Code) else str(cell) for cell in row] for row in rows]
-    )
+    """A table of anything that prints."""
+    return Table(head, [list(row) for row in rows])
 
 
-def as_text(cell: Cell) -> str:
+def as_text(cell: object) -> str:
     """A cell in a terminal."""
-    return "  " * cell.depth + cell.source if isinstance(cell, Code) else cell
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
-def as_html(cell: Cell) -> str:
+def as_html(cell: object) -> str:
     """A cell in a page."""
     if isinstance(cell, Code):
-        indent = f"padding-left:{0.5 + 1.5 * cell.depth:g}em"
+        indent = f"padding-left:{1.2 * cell.depth:g}em"
         return f'<td style="{indent}"><code>{html.escape(cell.source)}</code></td>'
-    return f"<td>{html.escape(cell)}</td>"
+    content = html.escape(as_text(cell))
+    if isinstance(cell, tuple):
+        return f'<td class="shape">{content}</td>'
+    return (
+        f'<td class="number">{content}</td>'
+        if NUMBER.fullmatch(content)
+        else f"<td>{content}</td>"
+    )

@@ -1,0 +1,118 @@
+"""What attention refuses, in words that name the axes and say the remedy."""
+
+import torch
+from torch import Tensor
+
+
+def check_query_and_key(query: Tensor, key: Tensor) -> None:
+    """Refuse a query and key that have no product, in words that name the axes."""
+    check_same_kind("query", query, "key", key)
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            f"query has head_dim {query.shape[-1]} and key {key.shape[-1]} "
+            f"(query {shape(query)}, key {shape(key)}): project both to one head_dim"
+        )
+    if (
+        query.ndim > 2
+        and key.ndim > 2
+        and query.shape[-3] != key.shape[-3]
+        and 1 not in (query.shape[-3], key.shape[-3])
+    ):
+        raise ValueError(heads_differ(query.shape[-3], key.shape[-3]))
+    check_leading_axes("query", query, "key", key)
+
+
+def check_key_and_value(key: Tensor, value: Tensor) -> None:
+    """Refuse a key and value that are not pairs."""
+    check_same_kind("key", key, "value", value)
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(
+            f"key has kv_len {key.shape[-2]} and value {value.shape[-2]} "
+            f"(key {shape(key)}, value {shape(value)}): each key needs one value"
+        )
+    check_leading_axes("key", key, "value", value)
+
+
+def check_mask(attn_mask: Tensor, scores: Tensor) -> None:
+    """Refuse a mask of another kind, or one that does not broadcast onto the scores."""
+    if attn_mask.dtype not in (torch.bool, torch.float32, scores.dtype):
+        raise ValueError(
+            f"attn_mask is {attn_mask.dtype}: pass a bool mask (True = may attend) "
+            "or a float "
+            "mask of "
+            f"{scores.dtype} that is added to the scores; for a mask of 0 and 1, "
+            "attn_mask.bool()"
+        )
+    if attn_mask.device != scores.device:
+        raise ValueError(
+            f"attn_mask is on {attn_mask.device} and query on {scores.device}: move "
+            "one with "
+            ".to(device)"
+        )
+    fits = len(attn_mask.shape) <= len(scores.shape) and all(
+        m in (1, s)
+        for m, s in zip(reversed(attn_mask.shape), reversed(scores.shape), strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"attn_mask {shape(attn_mask)} does not broadcast onto the scores (..., "
+            "q_len, "
+            "kv_len) = "
+            f"{shape(scores)}: each of its axes, from the right, must be equal or 1"
+        )
+
+
+def check_same_kind(name: str, x: Tensor, other_name: str, y: Tensor) -> None:
+    """Refuse two tensors that torch cannot multiply: axes, dtype, device."""
+    for each_name, each in ((name, x), (other_name, y)):
+        if each.ndim < 2:
+            raise ValueError(
+                f"{each_name} is {shape(each)}: it needs at least the axes (length, "
+                "head_dim)"
+            )
+        if not each.is_floating_point():
+            raise ValueError(
+                f"{each_name} is {each.dtype}: attention needs floating point, "
+                f"{each_name}.float()?"
+            )
+    if x.dtype != y.dtype:
+        raise ValueError(
+            f"{name} is {x.dtype} and {other_name} {y.dtype}: convert one with "
+            ".to(dtype)"
+        )
+    if x.device != y.device:
+        raise ValueError(
+            f"{name} is on {x.device} and {other_name} on {y.device}: move one with "
+            ".to(device)"
+        )
+
+
+def check_leading_axes(name: str, x: Tensor, other_name: str, y: Tensor) -> None:
+    """Refuse batch axes that do not broadcast."""
+    try:
+        torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except RuntimeError:
+        raise ValueError(
+            f"the axes before the last two of {name} {shape(x)} and {other_name} "
+            f"{shape(y)} "
+            f"do not broadcast: each pair, from the right, must be equal or contain a 1"
+        ) from None
+
+
+def heads_differ(q_heads: int, kv_heads: int) -> str:
+    """The message for unequal head counts, with the remedy that fits them."""
+    message = f"key has {kv_heads} heads and query {q_heads}: "
+    if q_heads % kv_heads == 0:
+        return (
+            message
+            + f"repeat_kv(key, {q_heads // kv_heads}) and the same for value, or enable_gqa=True?"
+        )
+    return (
+        message
+        + "they must be equal, or q_heads a multiple of kv_heads for grouped-query attention"
+    )
+
+
+def shape(x: Tensor) -> tuple[int, ...]:
+    """A shape as the tuple that error messages quote."""
+    return tuple(x.shape)

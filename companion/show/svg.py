@@ -1,0 +1,84 @@
+"""SVG that follows the page's text color: the parts that figures are made of."""
+
+import html
+from dataclasses import dataclass
+
+ACCENT = "#2f7fd1"
+SECOND = "#d9822b"
+SIDE_BY_SIDE = (
+    "display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start;justify-content:center"
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """SVG panels side by side (under one another on a phone), a text that says
+    what they show, and a caption.
+    """
+
+    panels: tuple[str, ...]
+    alt: str
+    caption: str
+
+    def __repr__(self) -> str:
+        return f"Figure: {self.alt}"
+
+    def _repr_html_(self) -> str:
+        body = "".join(self.panels)
+        if len(self.panels) > 1:
+            body = f'<div style="{SIDE_BY_SIDE}">{body}</div>'
+        return (
+            '<figure class="companion-figure" role="group" '
+            f'aria-label="{html.escape(self.alt, quote=True)}">{body}'
+            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        )
+
+
+def svg(width: float, height: float, body: str, alt: str) -> str:
+    """An SVG of that size in pixels, shrinking with the page, named for screen
+    readers.
+    """
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" '
+        f'height="{height:g}" style="max-width:100%;height:auto" role="img" '
+        f'aria-label="{html.escape(alt, quote=True)}" '
+        'font-family="system-ui, sans-serif" font-size="14" '
+        f'fill="currentColor">{body}</svg>'
+    )
+
+
+def text(
+    x: float,
+    y: float,
+    content: str,
+    *,
+    anchor: str = "middle",
+    size: float = 14,
+    extra: str = "",
+) -> str:
+    """One line of text, centered at its point unless `anchor` says otherwise."""
+    return (
+        f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size:g}" '
+        f'dominant-baseline="central" {extra}>'
+        f"{html.escape(content)}</text>"
+    )
+
+
+def box(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    *,
+    opacity: float = 0.0,
+    color: str = ACCENT,
+    radius: float = 0,
+) -> str:
+    """A rectangle with a thin outline, filled as strongly as `opacity` says."""
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+        f'rx="{radius:g}" '
+        f'fill="{color}" '
+        f'fill-opacity="{opacity:.2f}" stroke="currentColor" stroke-opacity="0.35"/>'
+    )
