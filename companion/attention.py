@@ -48,12 +48,9 @@ def attention_weights(
         # otherwise overflow to -inf
         wide = torch.promote_types(scores.dtype, torch.float32)
         allowed, scores = ~attn_mask.isneginf(), scores.to(wide) + attn_mask
+    weights = softmax(scores).to(query.dtype)
     # softmax of a row of -inf is 0/0; torch defines such a row as zeros, and so do we
-    return (
-        softmax(scores)
-        .to(query.dtype)
-        .masked_fill(~allowed.any(dim=-1, keepdim=True), 0.0)
-    )
+    return weights.masked_fill(~allowed.any(dim=-1, keepdim=True), 0.0)
 
 
 def scaled_dot_product_attention(

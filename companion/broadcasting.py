@@ -55,7 +55,7 @@ def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExpl
     Costs nothing whatever the sizes are. `flops` counts a multiply and an add as two.
 
     Raises: ValueError exactly where torch.matmul refuses the shapes, saying which
-        axes clash.
+    axes clash.
     """
     a, b = as_shape("a", a_shape), as_shape("b", b_shape)
     steps = [f"{a} @ {b}: {case(len(a), len(b))}"]

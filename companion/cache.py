@@ -1,10 +1,25 @@
 """The key/value cache: what attention has to remember of the tokens before."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion.config import LlamaConfig
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """What a layer asks of its cache: `KVCache` and Hugging Face's caches both have it."""
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """How many tokens the layer has stored."""
+
+    def update(
+        self, key: Tensor, value: Tensor, layer_idx: int, /
+    ) -> tuple[Tensor, Tensor]:
+        """Store new keys and values; give back all of that layer's."""
 
 
 class KVCache:
@@ -67,7 +82,7 @@ class KVCache:
         """Write a layer's new keys and values behind the old; return all of them.
 
         Raises: ValueError when they do not fit: another shape, dtype or device, or no
-            room left.
+        room left.
         """
         end = self.length + key.shape[-2]
         self._check(key, "key", layer_idx)
@@ -93,7 +108,7 @@ class KVCache:
         """Refuse more tokens than there is room for.
 
         Raises: ValueError that says how many there are, and how long the cache would
-            have to be.
+        have to be.
         """
         if self.length + q_len > self.max_length:
             raise ValueError(

@@ -29,8 +29,8 @@ def load(
     tokenizer is None for a directory without tokenizer.json.
 
     Raises: FileNotFoundError for a missing file. ValueError for a file that is
-        damaged or not what it claims, an architecture or option not supported, and
-        tensors missing, surplus or of the wrong shape.
+    damaged or not what it claims, an architecture or option not supported, and
+    tensors missing, surplus or of the wrong shape.
     """
     path = bundled_path() if source is None else Path(source)
     target = pick_device(device)

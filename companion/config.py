@@ -86,7 +86,7 @@ class LlamaConfig:
         passed over.
 
         Raises: ValueError that names the first option set to something this package
-            does not compute.
+        does not compute.
         """
         if not isinstance(config, Mapping):
             raise ValueError(

@@ -1,5 +1,4 @@
-"""The Llama decoder layer: attention and feed-forward, each behind a norm and added
-to the residual stream.
+"""The Llama decoder layer: attention and feed-forward on a residual stream.
 
 Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models",
 section 2.2; names and calling convention of Hugging Face's modeling_llama.py.
@@ -10,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from companion.attention import Attend, scaled_dot_product_attention
-from companion.cache import KVCache
+from companion.cache import Cache
 from companion.config import LlamaConfig
 from companion.heads import check_hidden_size, merge_heads, split_heads
 from companion.masks import causal_mask
@@ -21,7 +20,7 @@ from companion.rope import LlamaRotaryEmbedding, apply_rope
 PositionEmbeddings = tuple[
     Float[Tensor, "#batch q_len head_dim"], Float[Tensor, "#batch q_len head_dim"]
 ]
-Mask = Bool[Tensor, "*#mask q_len kv_len"] | Float[Tensor, "*#mask q_len kv_len"]
+Mask = Bool[Tensor, "*#mask #q_len #kv_len"] | Float[Tensor, "*#mask #q_len #kv_len"]
 
 
 class LlamaAttention(nn.Module):
@@ -62,11 +61,9 @@ class LlamaAttention(nn.Module):
         hidden_states: Float[Tensor, "batch q_len hidden"],
         position_embeddings: PositionEmbeddings,
         attention_mask: Mask | None = None,
-        past_key_values: KVCache | None = None,
+        past_key_values: Cache | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
-        """Attend to the cached and the new tokens; what is new is written to the
-        cache.
-        """
+        """Attend to cached and new tokens; what is new is written to the cache."""
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
@@ -87,8 +84,7 @@ class LlamaAttention(nn.Module):
 
 
 class LlamaDecoderLayer(nn.Module):
-    """`x + attention(norm(x))`, then `x + mlp(norm(x))`: the shape that goes in comes
-    out.
+    """`x + attention(norm(x))`, then `x + mlp(norm(x))`: the shape stays.
 
     Parameter names and call are Hugging Face's. `attention_mask` is bool (True = may
     attend) or additive, and broadcasts onto (batch, heads, q_len, kv_len); without it
@@ -98,7 +94,7 @@ class LlamaDecoderLayer(nn.Module):
     the caller advances it.
 
     Raises: ValueError when hidden_states, positions, mask or cache do not fit the
-        config.
+    config.
     """
 
     def __init__(
@@ -121,7 +117,7 @@ class LlamaDecoderLayer(nn.Module):
         hidden_states: Float[Tensor, "batch q_len hidden"],
         attention_mask: Mask | None = None,
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
-        past_key_values: KVCache | None = None,
+        past_key_values: Cache | None = None,
         use_cache: bool | None = None,
         position_embeddings: PositionEmbeddings | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
@@ -130,7 +126,10 @@ class LlamaDecoderLayer(nn.Module):
         if position_embeddings is None:
             if position_ids is None:
                 position_ids = next_positions(
-                    hidden_states.shape[1], past_key_values, hidden_states.device
+                    hidden_states.shape[1],
+                    past_key_values,
+                    hidden_states.device,
+                    self.self_attn.layer_idx,
                 )
             position_embeddings = self.rotary_emb(hidden_states, position_ids)
         check_positions(position_embeddings[0], hidden_states)
@@ -149,10 +148,13 @@ class LlamaDecoderLayer(nn.Module):
 
 
 def next_positions(
-    q_len: int, past_key_values: KVCache | None, device: torch.device | None = None
+    q_len: int,
+    past_key_values: Cache | None,
+    device: torch.device | None = None,
+    layer_idx: int = 0,
 ) -> Int[Tensor, "1 {q_len}"]:
     """The positions of the next `q_len` tokens: they go on where the cache ends."""
-    past = past_key_values.get_seq_length() if past_key_values is not None else 0
+    past = 0 if past_key_values is None else past_key_values.get_seq_length(layer_idx)
     return torch.arange(past, past + q_len, device=device)[None]
 
 

@@ -1,6 +1,4 @@
-"""Text generation: one prefill over the prompt, then one token at a time through
-the cache.
-"""
+"""Text generation: one prefill over the prompt, then one token at a time."""
 
 from collections.abc import Collection, Iterator
 
@@ -26,15 +24,14 @@ def generate(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
 ) -> Int[Tensor, "batch total"]:
-    """The prompts with up to `max_new_tokens` more tokens each; greedy unless
-    `temperature` is above 0.
+    """The prompts with up to `max_new_tokens` more tokens each, greedy by default.
 
     Prompts of different length are padded on the left, and `attention_mask` marks
     their real tokens with 1. A sequence that has produced a stop token repeats it
     until all have; `seed` makes sampling repeatable.
 
     Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding,
-        a negative temperature, or more tokens than the model has positions.
+    a negative temperature, or more tokens than the model has positions.
     """
     stream = generate_stream(
         model,
@@ -60,9 +57,7 @@ def generate_stream(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
 ) -> Iterator[Int[Tensor, " batch"]]:
-    """The new tokens of `generate`, each yielded as soon as it is known. Arguments
-    and errors are the same.
-    """
+    """The new tokens of `generate`, each as soon as it is known; same errors."""
     check_request(model, input_ids, max_new_tokens, attention_mask, temperature)
     input_ids = input_ids.to(model.device)
     mask = (
@@ -124,9 +119,7 @@ def stream_tokens(
 def prefill(
     model: LlamaForCausalLM, input_ids: Ids, attention_mask: Ids, cache: KVCache
 ) -> Float[Tensor, "batch vocab"]:
-    """Run the whole prompt at once, filling the cache; the logits of the token
-    after it.
-    """
+    """Run the whole prompt at once, filling the cache; the logits of what follows."""
     hidden_states = model.model(
         input_ids, attention_mask, position_ids_from_mask(attention_mask), cache
     )
@@ -139,9 +132,7 @@ def decode(
     attention_mask: Int[Tensor, "batch kv_len"],
     cache: KVCache,
 ) -> Float[Tensor, "batch vocab"]:
-    """Run one new token of each sequence against the cache; the logits of the
-    token after it.
-    """
+    """Run one new token against the cache; the logits of what follows."""
     position_ids = position_ids_from_mask(attention_mask)[:, -1:]
     hidden_states = model.model(token[:, None], attention_mask, position_ids, cache)
     return model.logits(hidden_states[:, -1])
@@ -152,9 +143,7 @@ def choose(
     temperature: float,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, " batch"]:
-    """The likeliest token at temperature 0, else one drawn from `softmax(logits /
-    temperature)`.
-    """
+    """The likeliest token, or one drawn from `softmax(logits / temperature)` above 0."""
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits.float() / temperature, dim=-1)

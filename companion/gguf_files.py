@@ -32,9 +32,7 @@ GGUF_NAMES = {
 
 
 def open_gguf(path: Path) -> Opened:
-    """Config, tensors (dequantised one by one), their number and tokenizer of a
-    GGUF file.
-    """
+    """Config, tensors (dequantised one by one), their number and tokenizer of a GGUF."""
     try:
         reader = gguf.GGUFReader(path)
         metadata = {name: field.contents() for name, field in reader.fields.items()}
@@ -101,9 +99,7 @@ def gguf_config(metadata: dict[str, Any], path: Path, tie: bool) -> LlamaConfig:
 def gguf_tensors(
     reader: gguf.GGUFReader, config: LlamaConfig
 ) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor under its Hugging Face name, dequantised to float32, q and k in
-    rotate-half order.
-    """
+    """Every tensor as float32 under its Hugging Face name, q and k for rotate-half."""
     for stored in reader.tensors:
         name = hf_name(stored.name)
         try:
@@ -121,9 +117,7 @@ def gguf_tensors(
 
 
 def hf_name(name: str) -> str:
-    """`blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`; an
-    unknown name stays as it is.
-    """
+    """`blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`."""
     parts = name.split(".")
     if parts[0] == "blk" and len(parts) == 4:
         return (

@@ -12,14 +12,13 @@ from torch import Tensor
 def repeat_kv(
     x: Float[Tensor, "batch kv_heads length head_dim"], n_rep: int
 ) -> Float[Tensor, "batch kv_heads*{n_rep} length head_dim"]:
-    """Repeat each key or value head for the `n_rep` query heads of its group: heads 0
-    1 become 0 0 0 1 1 1.
+    """Repeat each key or value head for its group of `n_rep` query heads: 0 1 to 0 0 1 1.
 
     The copies are neighbours, because query head h belongs to key/value head h //
     n_rep.
 
     Raises: ValueError when `x` is not (batch, kv_heads, length, head_dim) or `n_rep`
-        is below 1.
+    is below 1.
     """
     if x.ndim != 4 or n_rep < 1:
         raise ValueError(

@@ -1,5 +1,4 @@
-"""Multi-head attention: cut the last axis into heads, attend in all of them at once,
-join them again.
+"""Multi-head attention: cut the last axis into heads, attend in all, join them again.
 
 Source: Vaswani et al. 2017, section 3.2.2.
 """
@@ -15,8 +14,7 @@ from companion.attention import Attend, scaled_dot_product_attention
 def split_heads(
     x: Float[Tensor, "*batch length hidden"], num_heads: int
 ) -> Float[Tensor, "*batch {num_heads} length hidden//{num_heads}"]:
-    """Cut the last axis into `num_heads` equal pieces and bring the heads before the
-    length.
+    """Cut the last axis into `num_heads` pieces and bring them before the length.
 
     Head h takes features h·head_dim to (h+1)·head_dim of every token; nothing is
     computed.
@@ -59,8 +57,7 @@ def attend_head_by_head(
     value: Float[Tensor, "*batch kv_len hidden"],
     num_heads: int,
 ) -> Float[Tensor, "*batch q_len hidden"]:
-    """Multi-head attention as the paper writes it: one head after the other, then
-    concatenated.
+    """Multi-head attention as the paper writes it: one head after the other, joined.
 
     The slow spelling of `merge_heads(attention(split_heads(query), split_heads(key),
     split_heads(value)))`.
@@ -78,15 +75,14 @@ def attend_head_by_head(
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention in `num_heads` subspaces: `merge(attend(split(xW_q),
-    split(xW_k), split(xW_v))) W_o`.
+    """Self-attention in `num_heads` subspaces, mixed by W_o.
 
     `head_dim` is hidden_size / num_heads unless given; `attend` is any function with
     the signature of `scaled_dot_product_attention`. Like nn.Linear everywhere, the
     weights are stored (out, in).
 
     Raises: ValueError when `num_heads` does not divide `hidden_size` and no
-        `head_dim` is given.
+    `head_dim` is given.
     Source: Vaswani et al. 2017, section 3.2.2. The projections have no bias unless
     `bias=True`.
     """
@@ -118,14 +114,12 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self,
         hidden_states: Float[Tensor, "*batch length hidden_size"],
-        attn_mask: Bool[Tensor, "*#mask length length"]
-        | Float[Tensor, "*#mask length length"]
+        attn_mask: Bool[Tensor, "*#mask #length #length"]
+        | Float[Tensor, "*#mask #length #length"]
         | None = None,
         is_causal: bool = False,
     ) -> Float[Tensor, "*batch length hidden_size"]:
-        """Attend to the tokens themselves; mask as in
-        `scaled_dot_product_attention`.
-        """
+        """Attend to the tokens themselves, under a mask if there is one."""
         check_hidden_size(hidden_states, self.q_proj.in_features)
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_heads)

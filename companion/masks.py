@@ -8,9 +8,7 @@ from torch import Tensor
 def may_attend(
     query_pos: Int[Tensor, "*batch q_len"], key_pos: Int[Tensor, "*batch kv_len"]
 ) -> Bool[Tensor, "*batch q_len kv_len"]:
-    """The causal rule, on positions: a query sees the keys at or before its own
-    position.
-    """
+    """The causal rule: a query sees the keys at or before its own position."""
     return key_pos[..., None, :] <= query_pos[..., :, None]
 
 
@@ -40,8 +38,7 @@ def causal_mask(
 def padding_mask(
     attention_mask: Int[Tensor, "batch kv_len"] | Bool[Tensor, "batch kv_len"],
 ) -> Bool[Tensor, "batch 1 1 kv_len"]:
-    """A tokenizer's attention_mask (1 = real token, 0 = padding) as a mask that
-    broadcasts over heads and queries.
+    """A tokenizer's attention_mask (1 = real token) as a mask over heads and queries.
 
     Raises: ValueError when it is not (batch, kv_len), or holds anything but 0 and 1.
     """
@@ -70,7 +67,5 @@ def padding_mask(
 def position_ids_from_mask(
     attention_mask: Int[Tensor, "batch kv_len"],
 ) -> Int[Tensor, "batch kv_len"]:
-    """Positions that count real tokens only, so that left padding does not shift
-    them: 0 0 0 1 2 for 0 0 1 1 1.
-    """
+    """Positions of the real tokens, left padding not counted: 0 0 0 1 2 for 0 0 1 1 1."""
     return (attention_mask.long().cumsum(dim=-1) - 1).clamp(min=0)

@@ -13,16 +13,12 @@ from companion.config import LlamaConfig
 def swiglu(
     gate: Float[Tensor, "*batch intermediate"], up: Float[Tensor, "*batch intermediate"]
 ) -> Float[Tensor, "*batch intermediate"]:
-    """`silu(gate) · up`, with silu(x) = x · sigmoid(x): one half decides how much
-    of the other passes.
-    """
+    """`silu(gate) · up`, silu(x) = x · sigmoid(x): how much of `up` passes."""
     return F.silu(gate) * up
 
 
 class LlamaMLP(nn.Module):
-    """`down(silu(gate(x)) · up(x))`: out to intermediate_size twice, gated, and
-    back.
-    """
+    """`down(silu(gate(x)) · up(x))`: out to intermediate_size twice, and back."""
 
     def __init__(self, config: LlamaConfig):
         super().__init__()

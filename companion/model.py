@@ -1,6 +1,4 @@
-"""The whole model: token ids to hidden states to logits. Parameter names are
-Hugging Face's.
-"""
+"""The whole model, ids to hidden states to logits, under Hugging Face's names."""
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +18,7 @@ AttentionMask = Int[Tensor, "batch kv_len"] | Bool[Tensor, "batch kv_len"]
 
 
 class LlamaModel(nn.Module):
-    """Embedding, `num_hidden_layers` decoder layers and a last norm: ids in,
-    hidden states out.
-    """
+    """Embedding, decoder layers and a last norm: ids in, hidden states out."""
 
     def __init__(
         self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention
@@ -44,15 +40,14 @@ class LlamaModel(nn.Module):
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
-        """Hidden states after the last norm; the mask and the angles are made once,
-        for all layers.
+        """Hidden states after the last norm; mask and angles are made once for all layers.
 
         `attention_mask` marks real tokens with 1, cached ones included.
         `position_ids` go on from the cache unless given. The cache is advanced here,
         after the last layer.
 
         Raises: ValueError for ids outside the vocabulary, a mask of the wrong width,
-            a full cache.
+        a full cache.
         """
         check_ids(input_ids, self.config.vocab_size)
         q_len = input_ids.shape[1]
@@ -78,8 +73,7 @@ class LlamaModel(nn.Module):
 
 
 class LlamaForCausalLM(nn.Module):
-    """`LlamaModel` and the head that turns each hidden state into one score for each
-    token of the vocabulary.
+    """`LlamaModel` and the head: a score for each token of the vocabulary.
 
     With `tie_word_embeddings` the head has no weight of its own: it is the
     embedding's, used in forward.
@@ -120,9 +114,7 @@ class LlamaForCausalLM(nn.Module):
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len vocab"]:
-        """Logits of the token that follows each input token. Arguments and errors
-        as in `LlamaModel`.
-        """
+        """Logits of the token after each input token. Arguments, errors: `LlamaModel`."""
         return self.logits(
             self.model(input_ids, attention_mask, position_ids, past_key_values)
         )
@@ -131,9 +123,7 @@ class LlamaForCausalLM(nn.Module):
 def layer_mask(
     attention_mask: AttentionMask | None, input_ids: Ids, kv_len: int
 ) -> Bool[Tensor, "#batch 1 q_len kv_len"]:
-    """Causal and not padding, in the shape that broadcasts onto (batch, heads,
-    q_len, kv_len).
-    """
+    """Causal and not padding, to broadcast onto (batch, heads, q_len, kv_len)."""
     batch, q_len = input_ids.shape
     mask = causal_mask(q_len, kv_len, device=input_ids.device)[None, None]
     if attention_mask is None:
@@ -151,9 +141,7 @@ def layer_mask(
 
 
 def check_ids(input_ids: Tensor, vocab_size: int) -> None:
-    """Refuse ids that the embedding has no row for (on a GPU they would kill the
-    process's context).
-    """
+    """Refuse ids that the embedding has no row for, before a GPU kernel trips on them."""
     if input_ids.ndim != 2 or input_ids.is_floating_point():
         raise ValueError(
             f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be "

@@ -1,5 +1,4 @@
-"""Rotary position embedding: turn each pair of features of a query or key by an angle
-that grows with the position.
+"""Rotary position embedding: turn pairs of features by angles that grow with position.
 
 Source: Su et al. 2021, "RoFormer", section 3.2.2, equation (34). The paper pairs
 features (0, 1), (2, 3) ...; Hugging Face's checkpoints pair (0, d/2), (1, d/2 + 1)
@@ -17,9 +16,7 @@ from companion.config import LlamaConfig
 def inverse_frequencies(
     head_dim: int, theta: float, device: torch.device | None = None
 ) -> Float[Tensor, " pairs"]:
-    """Radians per position for each of the head_dim / 2 pairs: `theta^(-2i /
-    head_dim)`, from 1 downwards.
-    """
+    """Radians per position of each pair: `theta^(-2i / head_dim)`, from 1 downwards."""
     exponent = (
         torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
     )
@@ -34,8 +31,7 @@ def rope_cos_sin(
 ) -> tuple[
     Float[Tensor, "*batch length {head_dim}"], Float[Tensor, "*batch length {head_dim}"]
 ]:
-    """Cosine and sine of every position's angles, each angle twice: once for either
-    feature of its pair.
+    """Cosine and sine of every position's angles, once for either half of a head.
 
     The angles are computed in float32, where neighbouring positions stay apart, and
     cast to `dtype` last.
@@ -49,9 +45,7 @@ def rope_cos_sin(
 def rotate_half(
     x: Float[Tensor, "*batch head_dim"],
 ) -> Float[Tensor, "*batch head_dim"]:
-    """A quarter turn of every pair: (x₁, x₂) becomes (-x₂, x₁), where x₁ and x₂
-    are the two halves of a head.
-    """
+    """A quarter turn of every pair: the halves (x₁, x₂) become (-x₂, x₁)."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((-second, first), dim=-1)
 
@@ -61,9 +55,7 @@ def apply_rope(
     cos: Float[Tensor, "#batch length head_dim"],
     sin: Float[Tensor, "#batch length head_dim"],
 ) -> Float[Tensor, "batch heads length head_dim"]:
-    """`x · cos + rotate_half(x) · sin`: every pair turned by its angle, the same
-    for all heads.
-    """
+    """`x · cos + rotate_half(x) · sin`: each pair turned by its angle, in all heads."""
     cos, sin = cos[:, None], sin[:, None]
     return x * cos + rotate_half(x) * sin
 
@@ -71,8 +63,7 @@ def apply_rope(
 def half_from_interleaved(
     weight: Float[Tensor, "rows *columns"], num_heads: int
 ) -> Float[Tensor, "rows *columns"]:
-    """Reorder the rows of a q or k projection from pairs (0, 1), (2, 3) ... to pairs
-    (0, d/2), (1, d/2 + 1) ...
+    """Reorder the rows of a q or k projection from pairs (0, 1) to pairs (0, d/2).
 
     Llama GGUF files store the first order. Queries and keys are permuted alike, so
     their products do not change.
@@ -90,9 +81,7 @@ def half_from_interleaved(
 
 
 class LlamaRotaryEmbedding(nn.Module):
-    """`rope_cos_sin` for a config, called as Hugging Face calls it; `x` only gives
-    the dtype. Holds no tensors.
-    """
+    """`rope_cos_sin` for a config; `x` only gives the dtype. Holds no tensors."""
 
     def __init__(self, config: LlamaConfig):
         super().__init__()

@@ -14,9 +14,7 @@ from companion.tokenizer import Tokenizer
 
 
 def open_directory(path: Path) -> Opened:
-    """Config, tensors (read one by one), their number and tokenizer of a Hugging
-    Face directory.
-    """
+    """Config, tensors (read one by one), their number and tokenizer of a directory."""
     config = read_json(path / "config.json")
     files = shards(path)
     tokenizer = None

@@ -1,15 +1,15 @@
-"""Text to token ids and back, with the `tokenizers` library and the vocabulary
-that the checkpoint carries.
-"""
+"""Text to token ids and back, with the vocabulary that the checkpoint carries."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gguf import TokenType
+from jaxtyping import Int
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 from tokenizers.decoders import DecodeStream
+from torch import Tensor
 
 
 class Tokenizer:
@@ -33,29 +33,25 @@ class Tokenizer:
         return self.backend.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text, after the begin-of-text token where the
-        checkpoint asks for one.
-        """
+        """The token ids of a text, begin-of-text first where the checkpoint asks for it."""
         return self.prefix + self.backend.encode(text).ids
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int] | Int[Tensor, " length"]) -> str:
         """The text of token ids; bytes that are no whole character become U+FFFD.
 
         Raises: ValueError for an id outside the vocabulary.
         """
-        ids = [int(i) for i in ids]
-        for i in ids:
+        listed = [int(i) for i in ids]
+        for i in listed:
             if not 0 <= i < self.vocab_size:
                 raise ValueError(
                     f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 to "
                     f"{self.vocab_size - 1}"
                 )
-        return self.backend.decode(ids, skip_special_tokens=False)
+        return self.backend.decode(listed, skip_special_tokens=False)
 
     def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """The text of ids as they arrive, each piece as soon as its characters are
-        whole.
-        """
+        """The text of ids as they arrive, each piece once its characters are whole."""
         stream, seen, written = DecodeStream(skip_special_tokens=False), [], 0
         for i in ids:
             seen.append(int(i))
@@ -82,7 +78,7 @@ class Tokenizer:
         """Build the byte-level BPE tokenizer that a GGUF's metadata describes.
 
         Raises: ValueError that names a kind of tokenizer, or a way to split text, not
-            known here.
+        known here.
         """
         kind, split = (
             metadata.get("tokenizer.ggml.model"),

@@ -1,5 +1,6 @@
 """Exercises: graders, and the failure gallery that they must reject."""
 
+from companion.exercises import mistakes
 from companion.exercises.gallery import FAULTS, Fault
 from companion.exercises.graders import (
     Grade,
@@ -21,4 +22,5 @@ __all__ = [
     "check_repeat_kv",
     "check_rope",
     "check_split_heads",
+    "mistakes",
 ]

@@ -1,4 +1,4 @@
-"""The mistakes of the failure gallery: each imitates a function of the package and keeps its shapes."""
+"""The mistakes of the gallery: each imitates a function and keeps its shapes."""
 
 import math
 

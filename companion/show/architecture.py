@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from companion.decoder import LlamaDecoderLayer
 from companion.model import LlamaForCausalLM
-from companion.show.svg import ACCENT, SECOND, Figure, box, svg, text
+from companion.show.svg import ACCENT, SECOND, Figure, Number, box, svg, text
 
 WIDTH, HIGH, GAP = 296, 34, 16
 ARROW = 'stroke="currentColor" stroke-opacity="0.6" fill="none"'
@@ -112,7 +112,7 @@ def layer_panel(
             shapes[f"{prefix}post_attention_layernorm"],
             "box",
         ),
-        ("gate_proj, up_proj, SwiGLU", shapes[f"{prefix}mlp.gate_proj"], "core"),
+        ("gate, up, SwiGLU", shapes[f"{prefix}mlp.gate_proj"], "core"),
         ("down_proj", shapes[f"{prefix}mlp.down_proj"], "box"),
         ("+ residual", shapes[prefix.removesuffix(".")], "add"),
     ]
@@ -173,7 +173,7 @@ def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str)
 
 
 def beside(
-    x: float, y: float, names: list[str], shapes: tuple[tuple[int, ...], ...]
+    x: Number, y: Number, names: list[str], shapes: tuple[tuple[int, ...], ...]
 ) -> str:
     """Steps that do not wait for one another, in one row: each name above its
     shape.
@@ -191,7 +191,7 @@ def beside(
 MONO = 'font-family="ui-monospace, monospace"'
 
 
-def arrow(x: float, start: float, end: float) -> str:
+def arrow(x: Number, start: Number, end: Number) -> str:
     """An arrow straight down."""
     return (
         f'<path d="M{x:g} {start:g} V{end - 4:g}" {ARROW}/>'
@@ -200,7 +200,7 @@ def arrow(x: float, start: float, end: float) -> str:
     )
 
 
-def head_right(x: float, y: float) -> str:
+def head_right(x: Number, y: Number) -> str:
     """The head of an arrow that points right."""
     corners = f"M{x - 6:g} {y - 4:g} L{x:g} {y:g} L{x - 6:g} {y + 4:g} Z"
     return f'<path d="{corners}" fill-opacity="0.6"/>'

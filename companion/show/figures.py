@@ -10,20 +10,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from companion.show.svg import ACCENT, SECOND, Figure, box, svg, text
+from companion.show.svg import ACCENT, SECOND, Figure, Number, box, svg, text
 
 CELL = 40
 ROW = 30
 
 
-def number(value: float) -> str:
+def number(value: Number) -> str:
     """A value in as few characters as it needs: 3, 0.36, -1.5."""
     return f"{value:.2f}".rstrip("0").rstrip(".") if value % 1 else f"{value:.0f}"
 
 
 def matrix(
-    x: float,
-    y: float,
+    x: Number,
+    y: Number,
     values: Tensor,
     name: str,
     *,
@@ -99,6 +99,11 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
     """(j, 1, n, m) @ (k, m, p): which matrix of `a` meets which of `b` in each
     cell of the (j, k) result.
     """
+    if a.ndim != 4 or a.shape[1] != 1 or b.ndim != 3:
+        raise ValueError(
+            f"a is {tuple(a.shape)} and b {tuple(b.shape)}: "
+            f"the grid needs (j, 1, n, m) and (k, m, p)"
+        )
     rows, columns = a.shape[0], b.shape[0]
     product = torch.matmul(a, b)
     cell, high, left, top = 96, 40, 92, 46

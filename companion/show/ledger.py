@@ -66,7 +66,7 @@ def beside(
     either begins.
 
     Raises: ValueError when a step is not there in that order, or the two tensors are
-        not equal up to `within`.
+    not equal up to `within`.
     """
     rows, here, there = [], iter(ours.steps), iter(theirs.steps)
     for mine, other in pairs:
@@ -105,7 +105,7 @@ def ledger(
     statement and what it calls, counted by torch (multiply and add are two).
 
     Raises: ValueError when two axes have one size, because the names would be
-        guesses.
+    guesses.
     """
     names = {size: name for name, size in (axes or {}).items()}
     if len(names) < len(axes or {}):

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 from torch import Tensor
 
-from companion.show.svg import ACCENT, SECOND, Figure, box, svg, text
+from companion.show.svg import ACCENT, SECOND, Figure, Number, box, svg, text
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -23,7 +23,7 @@ STYLE: Any = {
 
 
 def curves(
-    x: Sequence[float],
+    x: Sequence[Number],
     lines: Mapping[str, Tensor],
     *,
     x_label: str,

@@ -16,6 +16,7 @@ class Source:
     """
 
     def __init__(self, *objects: Callable):
+        objects = tuple(inspect.unwrap(each) for each in objects)
         paths = [
             Path(inspect.getsourcefile(each) or "").resolve().relative_to(ROOT)
             for each in objects

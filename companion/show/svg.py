@@ -3,6 +3,8 @@
 import html
 from dataclasses import dataclass
 
+Number = int | float
+
 ACCENT = "#2f7fd1"
 SECOND = "#d9822b"
 SIDE_BY_SIDE = (
@@ -34,7 +36,7 @@ class Figure:
         )
 
 
-def svg(width: float, height: float, body: str, alt: str) -> str:
+def svg(width: Number, height: Number, body: str, alt: str) -> str:
     """An SVG of that size in pixels, shrinking with the page, named for screen
     readers.
     """
@@ -49,12 +51,12 @@ def svg(width: float, height: float, body: str, alt: str) -> str:
 
 
 def text(
-    x: float,
-    y: float,
+    x: Number,
+    y: Number,
     content: str,
     *,
     anchor: str = "middle",
-    size: float = 14,
+    size: Number = 14,
     extra: str = "",
 ) -> str:
     """One line of text, centered at its point unless `anchor` says otherwise."""
@@ -66,14 +68,14 @@ def text(
 
 
 def box(
-    x: float,
-    y: float,
-    width: float,
-    height: float,
+    x: Number,
+    y: Number,
+    width: Number,
+    height: Number,
     *,
-    opacity: float = 0.0,
+    opacity: Number = 0,
     color: str = ACCENT,
-    radius: float = 0,
+    radius: Number = 0,
 ) -> str:
     """A rectangle with a thin outline, filled as strongly as `opacity` says."""
     return (

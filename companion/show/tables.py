@@ -25,7 +25,8 @@ class Code:
 class Table:
     """Rows of cells under a head; shown as HTML where that is possible, else as text.
 
-    A tuple is a shape and stays on one line, an int gets its thousands separated.
+    What stands in parentheses is a shape and stays on one line; an int gets its
+    thousands separated.
     """
 
     head: Sequence[str]
@@ -71,7 +72,7 @@ def as_html(cell: object) -> str:
         indent = f"padding-left:{1.2 * cell.depth:g}em"
         return f'<td style="{indent}"><code>{html.escape(cell.source)}</code></td>'
     content = html.escape(as_text(cell))
-    if isinstance(cell, tuple):
+    if content.startswith("(") and content.endswith(")"):
         return f'<td class="shape">{content}</td>'
     return (
         f'<td class="number">{content}</td>'

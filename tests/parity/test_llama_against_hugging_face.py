@@ -16,7 +16,7 @@ CONFIGS = {
     "MQA 8:1": {"num_key_value_heads": 1},
     "MHA 8:8": {"num_key_value_heads": 8},
     "head_dim wider": {"head_dim": 16},
-    "head_dim narrower": {"hidden_size": 50, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 6},
+    "head_dim narrower": {"hidden_size": 48, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 6},
     "tied": {"tie_word_embeddings": True},
     "attention_bias": {"attention_bias": True},
     "mlp_bias": {"mlp_bias": True},
@@ -168,7 +168,7 @@ def test_wrong_scale_shows(hf_llama, as_ours, scale):
 
 @pytest.mark.parametrize("changes", [{"rope_theta": 20000.0}, {"rms_norm_eps": 1e-5}], ids=str)
 def test_wrong_constant_shows(hf_llama, as_ours, changes):
-    theirs = hf_llama(num_hidden_layers=4)
+    theirs = hf_llama(num_hidden_layers=6)
     right, ids = as_ours(theirs), torch.randint(97, (2, 64))
     wrong = companion.LlamaForCausalLM(replace(right.config, **changes))
     wrong.load_state_dict(right.state_dict())

@@ -1,0 +1,100 @@
+"""The bundled SmolLM2-135M-Instruct, against Hugging Face's reading of the same file."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from companion import generate, load
+from companion.checkpoints import bundled_path
+
+NEW = 32
+PADDING = 2
+CHAT = "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n"
+LONG = "The history of the lighthouse is longer than that of the town beside it. " * 20
+PROMPTS = {
+    "sentence": "The capital of France is",
+    "one token": "Once",
+    "chat": CHAT,
+    "code": "def fibonacci(n):\n    if n < 2:\n        return n\n    return",
+    "French": "La Révolution française a commencé en",
+    "Chinese": "今天天气很好，我们",
+    "digits": "1, 1, 2, 3, 5, 8, 13, 21, 34, 55,",
+    "emoji": "I ❤️ hiking 🏔️ and",
+    "long": LONG,
+}
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    from transformers import AutoModelForCausalLM
+
+    path = bundled_path()
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None
+    return model.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def written(ours):
+    """What our model writes after each prompt: the long one alone, the others in one batch, padded on the left."""
+    model, tokenizer = ours
+    rows = {name: tokenizer.encode(prompt) for name, prompt in PROMPTS.items()}
+    long = generate(model, torch.tensor([rows.pop("long")]), NEW)
+    width = max(map(len, rows.values()))
+    ids = torch.tensor([[PADDING] * (width - len(row)) + row for row in rows.values()])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows.values()])
+    batch = generate(model, ids, NEW, attention_mask=mask)
+    outputs = {name: output[None, width - len(row) :] for (name, row), output in zip(rows.items(), batch, strict=True)}
+    return {**outputs, "long": long}
+
+
+def test_weights_are_the_same_bits(ours, theirs):
+    weights = {name: x for name, x in theirs.state_dict().items() if name != "lm_head.weight"}
+    assert weights.keys() == ours[0].state_dict().keys()
+    for name, weight in ours[0].state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+
+
+def test_config_is_the_same(ours, theirs):
+    config, reference = ours[0].config, theirs.config
+    for name in (
+        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+        "head_dim", "max_position_embeddings", "rms_norm_eps", "attention_bias", "mlp_bias", "tie_word_embeddings",
+    ):  # fmt: skip
+        assert getattr(config, name) == getattr(reference, name), name
+    assert config.rope_theta == reference.rope_parameters["rope_theta"]
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_logits_and_greedy_tokens(ours, theirs, written, name):
+    output = written[name]
+    expected = theirs(output).logits
+    torch.testing.assert_close(ours[0](output), expected, atol=1e-3, rtol=0)
+    # each new token must be the reference's choice after those before it
+    assert torch.equal(output[:, -NEW:], expected[:, -NEW - 1 : -1].argmax(-1))
+
+
+def test_greedy_tokens_of_hugging_faces_own_loop(ours, theirs, written):
+    ids = torch.tensor([ours[1].encode(CHAT)])
+    expected = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=False)
+    assert torch.equal(written["chat"], expected)
+
+
+def test_command_prints_that_text(ours, written):
+    tokenizer = ours[1]
+    ids = written["chat"][0].tolist()
+    new = ids[-NEW:]
+    end = next((i for i, token in enumerate(new) if token in tokenizer.stop_ids), NEW)
+    expected = tokenizer.decode(ids[:-NEW] + new[:end]) + "\n"
+    options = ["--max-new-tokens", str(NEW), "--temperature", "0", "--device", "cpu"]
+    command = [sys.executable, "-m", "companion", CHAT, *options]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8")
+    assert printed.stdout == expected
+    assert printed.stderr == ""

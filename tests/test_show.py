@@ -1,0 +1,211 @@
+import math
+
+import pytest
+import torch
+
+import companion
+from companion import scaled_dot_product_attention, show
+from companion.show import example
+from companion.show.tables import Code
+
+
+def carried():
+    x = example.tokens()
+    return tuple(x @ weight for weight in example.weights())
+
+
+class TestExample:
+    def test_products_are_the_integers_of_the_book(self):
+        query, key, value = carried()
+        assert query.tolist() == [[1, 3, 1], [1, 1, 4]]
+        assert key.tolist() == [[1, 2, 1], [3, 2, 0]]
+        assert value.tolist() == [[1, 1, 4], [0, 3, 5]]
+
+    def test_layer_has_every_part_and_keeps_the_shape(self):
+        layer = example.decoder_layer()
+        out = layer(example.tokens()[None])
+        assert out.shape == (1, 2, 4)
+        assert out.isfinite().all()
+        assert all(parameter.count_nonzero() > 0 for parameter in layer.parameters())
+
+
+class TestEqualityLedger:
+    def test_accepts_what_is_equal(self):
+        a = torch.tensor([1.0, -math.inf])
+        ledger = show.EqualityLedger().exact("a", a, "b", a.clone())
+        ledger.close("a", a, "c", a + torch.tensor([1e-7, 0]))
+        assert [row[-1] for row in ledger.rows] == ["exact", "max error below 1e-06"]
+
+    def test_refuses_what_is_not(self):
+        a = torch.zeros(2)
+        with pytest.raises(ValueError, match=r"a and b differ by up to 0\.5"):
+            show.EqualityLedger().exact("a", a, "b", a + 0.5)
+        with pytest.raises(ValueError, match=r"more than 0\.001"):
+            show.EqualityLedger().close("a", a, "b", a + 0.5, within=1e-3)
+        with pytest.raises(ValueError, match="compare like with like"):
+            show.EqualityLedger().exact("a", a, "b", torch.zeros(3))
+        with pytest.raises(ValueError, match="nan"):
+            show.EqualityLedger().close("a", a, "b", a * math.nan)
+
+
+class TestLedger:
+    def test_lists_what_each_statement_made(self):
+        query, key, value = carried()
+        ledger = show.ledger(scaled_dot_product_attention, query, key, value, depth=1)
+        steps = [
+            (step.source, step.depth, step.shape, step.flops) for step in ledger.steps
+        ]
+        assert ("scores = query @ key.mT * scale", 1, (2, 2), 24) in steps
+        assert steps[-1] == ("return weights @ value", 0, (2, 3), 24)
+        assert steps[0][0].startswith("weights = attention_weights")
+
+    def test_result_is_the_result_of_the_call(self):
+        query, key, value = carried()
+        ledger = show.ledger(scaled_dot_product_attention, query, key, value)
+        torch.testing.assert_close(
+            ledger.result, scaled_dot_product_attention(query, key, value)
+        )
+
+    def test_flops_of_a_layer_are_those_of_its_products(self):
+        layer = example.decoder_layer()
+        ledger = show.ledger(layer, example.tokens()[None])
+        tokens, hidden, intermediate = 2, 4, 6
+        projections = 2 * tokens * hidden * (4 + 2 + 2 + 4)
+        products = 2 * 2 * (2 * tokens * tokens * 2)
+        mlp = 3 * 2 * tokens * hidden * intermediate
+        assert sum(step.flops for step in ledger.steps) == projections + products + mlp
+
+    def test_axes_get_their_names(self):
+        query, key, value = carried()
+        ledger = show.ledger(
+            scaled_dot_product_attention,
+            query,
+            key.repeat(2, 1),
+            value.repeat(2, 1),
+            axes={"q_len": 2, "kv_len": 4, "head_dim": 3},
+        )
+        assert ledger.steps[0].symbols == "(q_len, kv_len)"
+        assert "(q_len, head_dim)" in repr(ledger)
+        assert "(q_len, head_dim)" in ledger._repr_html_()
+
+    def test_names_that_would_be_guesses_are_refused(self):
+        with pytest.raises(ValueError, match="one size"):
+            show.ledger(scaled_dot_product_attention, *carried(), axes={"a": 2, "b": 2})
+
+    def test_repeated_steps_share_a_row(self):
+        config = companion.LlamaConfig(
+            vocab_size=8, hidden_size=4, intermediate_size=6, num_hidden_layers=3,
+            num_attention_heads=2,
+        )  # fmt: skip
+        model = companion.LlamaModel(config)
+        text = repr(show.ledger(model, torch.tensor([[1, 2, 3]])))
+        assert "3 × hidden_states = layer(" in text
+
+    def test_tracing_ends_with_the_call(self):
+        import sys
+
+        before = sys.gettrace()
+        with pytest.raises(TypeError):
+            show.ledger(scaled_dot_product_attention)
+        assert sys.gettrace() is before
+
+
+class TestBeside:
+    def ledgers(self):
+        query, key, value = carried()
+        ours = show.ledger(scaled_dot_product_attention, query, key, value)
+        other = show.ledger(scaled_dot_product_attention, query + 1, key, value)
+        return ours, other
+
+    def test_pairs_equal_steps(self):
+        ours, _ = self.ledgers()
+        table = show.beside(
+            ours, ours, [("weights =", "weights ="), ("return", "return")]
+        )
+        assert len(table.rows) == 2
+
+    def test_refuses_steps_that_differ(self):
+        ours, other = self.ledgers()
+        with pytest.raises(ValueError, match="not equal up to"):
+            show.beside(ours, other, [("return", "return")])
+
+    def test_refuses_a_step_that_is_not_there(self):
+        ours, _ = self.ledgers()
+        with pytest.raises(ValueError, match="no step begins with 'scores'"):
+            show.beside(ours, ours, [("scores", "return")])
+
+
+class TestFigures:
+    def test_equation_draws_every_number(self):
+        x, (w_q, _, _) = example.tokens(), example.weights()
+        figure = show.equation([("X", x), "@", ("W", w_q), "=", ("Q", x @ w_q)], "c")
+        drawn = figure._repr_html_()
+        assert drawn.count("<rect") == x.numel() + w_q.numel() + 6
+        assert "X (2, 4) @ W (4, 3) = Q (2, 3)" in figure.alt
+        assert "<figcaption>c</figcaption>" in drawn
+
+    def test_every_panel_has_a_name_for_screen_readers(self):
+        figures = [
+            show.weights_figure(torch.eye(2), ["a", "b"], ["a", "b"], "c"),
+            show.weights_figure(torch.rand(2, 8, 8), ["q"] * 8, ["k"] * 8, "c"),
+            show.mask_figure([("m", companion.causal_mask(3))], "c"),
+            show.bars(["a", "b"], torch.tensor([0.75, 0.25]), "c", alt="two bars"),
+            show.grid_of_products(torch.ones(2, 1, 3, 3), torch.ones(4, 3, 3), "c"),
+            show.layer_picture(example.decoder_layer(), example.tokens()[None], "c"),
+            show.curves([1, 2], {"y": torch.ones(2)}, x_label="x", y_label="y", alt="flat",
+                        caption="c", log=True),
+        ]  # fmt: skip
+        for figure in figures:
+            assert all(
+                'role="img"' in panel and "aria-label=" in panel
+                for panel in figure.panels
+            )
+            assert "#000000" not in figure._repr_html_()
+
+    def test_forward_picture_shows_the_shapes_of_the_call(self):
+        model = companion.LlamaForCausalLM(example.layer_config())
+        figure = show.forward_picture(model, torch.tensor([[1, 2, 3]]), "c")
+        drawn = figure._repr_html_()
+        for shape in ("(1, 3)", "(1, 3, 4)", "(1, 3, 2)", "(1, 3, 6)", "(1, 3, 8)"):
+            assert shape in drawn
+
+    def test_grid_refuses_shapes_it_does_not_draw(self):
+        with pytest.raises(ValueError, match=r"\(j, 1, n, m\) and \(k, m, p\)"):
+            show.grid_of_products(torch.ones(2, 3), torch.ones(3, 2), "c")
+
+    def test_curves_are_the_same_every_time(self):
+        def draw():
+            line = {"y": torch.tensor([0.1, 0.2])}
+            return show.curves(
+                [1, 2], line, x_label="x", y_label="y", alt="a", caption="c"
+            )
+
+        assert draw()._repr_html_() == draw()._repr_html_()
+
+
+class TestSource:
+    def test_is_the_text_of_the_file(self):
+        shown = show.source(companion.repeat_kv)
+        assert "companion/gqa.py" in shown._repr_markdown_()
+        assert "```python\ndef repeat_kv(" in shown._repr_markdown_()
+        assert repr(shown).startswith("# companion/gqa.py\ndef repeat_kv(")
+
+    def test_methods_lose_their_indent(self):
+        assert "\ndef forward(" in repr(show.source(companion.LlamaMLP.forward))
+
+
+def test_table_as_text_and_html():
+    table = show.table(("a", "b"), [((2, 3), 12345), (Code("x < y", 1), "w")])
+    assert "12,345" in repr(table)
+    assert "  x < y" in repr(table)
+    assert (
+        '<td class="shape">(2, 3)</td><td class="number">12,345</td>'
+        in table._repr_html_()
+    )
+    assert "<code>x &lt; y</code>" in table._repr_html_()
+
+
+def test_explanation_draws_as_text_and_html():
+    explained = companion.explain_matmul((2, 1, 4, 4), (3, 4, 4))
+    assert "result  2  3  4  4" in repr(explained)
+    assert "<td>3</td>" in explained._repr_html_()
