@@ -87,6 +87,12 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 site: book ## the pages in a browser: links, console, phones, accessibility
 	@$(BIN) pytest tests/site
 
+# ---- measurements
+
+.PHONY: bench
+bench: $(INSTALLED) ## generation beside Hugging Face; raw figures go to benchmarks/results
+	@OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks/generation.py
+
 .PHONY: clean
 clean: ## remove what was built; the virtual environment stays
 	@rm -rf _build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

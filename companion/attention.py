@@ -103,8 +103,7 @@ def repeat_for_query_heads(
     if min(query.ndim, key.ndim, value.ndim) < 3:
         raise ValueError(
             f"enable_gqa needs a heads axis: query is {shape(query)}, key "
-            f"{shape(key)} and value "
-            f"{shape(value)}"
+            f"{shape(key)} and value {shape(value)}"
         )
     q_heads, kv_heads = query.shape[-3], key.shape[-3]
     if value.shape[-3] != kv_heads:
@@ -115,8 +114,7 @@ def repeat_for_query_heads(
     if not kv_heads or q_heads % kv_heads:
         raise ValueError(
             f"enable_gqa: query has {q_heads} heads, which {kv_heads} key heads do "
-            "not divide: "
-            f"q_heads must be a multiple of kv_heads"
+            "not divide: q_heads must be a multiple of kv_heads"
         )
     group = q_heads // kv_heads
     return key.repeat_interleave(group, dim=-3), value.repeat_interleave(group, dim=-3)

@@ -69,14 +69,13 @@ def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExpl
     if inner != b_inner:
         raise ValueError(
             f"the last axis of a {a} is {inner} and the "
-            f"{'only' if len(b) == 1 else 'second-to-last'} axis of b {b} "
-            f"is {b_inner}: they are summed over and must be "
+            f"{'only' if len(b) == 1 else 'second-to-last'} axis of b {b} is "
+            f"{b_inner}: they are summed over and must be "
             f"equal{transpose_hint(a_full, b_full)}"
         )
     steps.append(
         f"matrices: ({rows}, {inner}) @ ({inner}, {columns}) sums over {inner} and "
-        "gives "
-        f"({rows}, {columns})"
+        f"gives ({rows}, {columns})"
     )
     batch = broadcast(a_full[:-2], b_full[:-2], steps)
     full = (*batch, rows, columns)
@@ -105,9 +104,8 @@ def broadcast(a_batch: Shape, b_batch: Shape, steps: list[str]) -> Shape:
         if x != y and 1 not in (x, y):
             raise ValueError(
                 f"batch axis {-3 - place} is {x} in a and {y} in b (batch axes "
-                f"{a_batch} and "
-                f"{b_batch}): "
-                f"they must be equal, or one of them 1 or missing"
+                f"{a_batch} and {b_batch}): they must be equal, or one of them 1 or "
+                "missing"
             )
         result.insert(0, y if x == 1 else x)
     shape = tuple(result)

@@ -113,9 +113,8 @@ class KVCache:
         if self.length + q_len > self.max_length:
             raise ValueError(
                 f"the cache holds {self.length} of at most {self.max_length} tokens "
-                f"and {q_len} "
-                "more do not fit: "
-                f"make it with max_length {self.length + q_len} or more"
+                f"and {q_len} more do not fit: make it with max_length "
+                f"{self.length + q_len} or more"
             )
 
     def _check(self, x: Tensor, name: str, layer_idx: int) -> None:
@@ -132,14 +131,13 @@ class KVCache:
         ):
             raise ValueError(
                 f"{name} is {tuple(x.shape)} and the cache holds (batch {batch}, "
-                "kv_heads "
-                f"{heads}, length, "
-                f"head_dim {head_dim}): make the cache for this batch and config"
+                f"kv_heads {heads}, length, head_dim {head_dim}): make the cache for "
+                "this batch and config"
             )
         if x.dtype != self.keys.dtype or x.device != self.keys.device:
             raise ValueError(
-                f"{name} is {x.dtype} on {x.device} and the cache {self.keys.dtype} on "
-                f"{self.keys.device}: "
-                f"make the cache with the model's dtype and device"
+                f"{name} is {x.dtype} on {x.device} and the cache {self.keys.dtype} "
+                f"on {self.keys.device}: make the cache with the model's dtype and "
+                "device"
             )
         self.check_room(x.shape[-2])

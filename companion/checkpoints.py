@@ -79,8 +79,7 @@ def build(
     ):
         raise ValueError(
             f"{path}: tie_word_embeddings is true but lm_head.weight is not the "
-            "embedding: "
-            f"set it to false"
+            "embedding: set it to false"
         )
     expected = {
         name: tuple(parameter.shape) for name, parameter in model.state_dict().items()

@@ -9,8 +9,8 @@ def check_query_and_key(query: Tensor, key: Tensor) -> None:
     check_same_kind("query", query, "key", key)
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(
-            f"query has head_dim {query.shape[-1]} and key {key.shape[-1]} "
-            f"(query {shape(query)}, key {shape(key)}): project both to one head_dim"
+            f"query has head_dim {query.shape[-1]} and key {key.shape[-1]} (query "
+            f"{shape(query)}, key {shape(key)}): project both to one head_dim"
         )
     if (
         query.ndim > 2
@@ -27,8 +27,8 @@ def check_key_and_value(key: Tensor, value: Tensor) -> None:
     check_same_kind("key", key, "value", value)
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(
-            f"key has kv_len {key.shape[-2]} and value {value.shape[-2]} "
-            f"(key {shape(key)}, value {shape(value)}): each key needs one value"
+            f"key has kv_len {key.shape[-2]} and value {value.shape[-2]} (key "
+            f"{shape(key)}, value {shape(value)}): each key needs one value"
         )
     check_leading_axes("key", key, "value", value)
 
@@ -38,16 +38,13 @@ def check_mask(attn_mask: Tensor, scores: Tensor) -> None:
     if attn_mask.dtype not in (torch.bool, torch.float32, scores.dtype):
         raise ValueError(
             f"attn_mask is {attn_mask.dtype}: pass a bool mask (True = may attend) "
-            "or a float "
-            "mask of "
-            f"{scores.dtype} that is added to the scores; for a mask of 0 and 1, "
-            "attn_mask.bool()"
+            f"or a float mask of {scores.dtype} that is added to the scores; for a "
+            "mask of 0 and 1, attn_mask.bool()"
         )
     if attn_mask.device != scores.device:
         raise ValueError(
             f"attn_mask is on {attn_mask.device} and query on {scores.device}: move "
-            "one with "
-            ".to(device)"
+            "one with .to(device)"
         )
     fits = len(attn_mask.shape) <= len(scores.shape) and all(
         m in (1, s)
@@ -56,9 +53,8 @@ def check_mask(attn_mask: Tensor, scores: Tensor) -> None:
     if not fits:
         raise ValueError(
             f"attn_mask {shape(attn_mask)} does not broadcast onto the scores (..., "
-            "q_len, "
-            "kv_len) = "
-            f"{shape(scores)}: each of its axes, from the right, must be equal or 1"
+            f"q_len, kv_len) = {shape(scores)}: each of its axes, from the right, "
+            "must be equal or 1"
         )
 
 
@@ -94,15 +90,15 @@ def check_leading_axes(name: str, x: Tensor, other_name: str, y: Tensor) -> None
     except RuntimeError:
         raise ValueError(
             f"the axes before the last two of {name} {shape(x)} and {other_name} "
-            f"{shape(y)} "
-            f"do not broadcast: each pair, from the right, must be equal or contain a 1"
+            f"{shape(y)} do not broadcast: each pair, from the right, must be equal "
+            "or contain a 1"
         ) from None
 
 
 def heads_differ(q_heads: int, kv_heads: int) -> str:
     """The message for unequal head counts, with the remedy that fits them."""
     message = f"key has {kv_heads} heads and query {q_heads}: "
-    if q_heads % kv_heads == 0:
+    if kv_heads and q_heads % kv_heads == 0:
         return (
             message
             + f"repeat_kv(key, {q_heads // kv_heads}) and the same for value, or enable_gqa=True?"

@@ -50,8 +50,8 @@ class LlamaConfig:
             if self.hidden_size % self.num_attention_heads:
                 raise ValueError(
                     f"hidden_size {self.hidden_size} is not a multiple of "
-                    "num_attention_heads "
-                    f"{self.num_attention_heads}: change one, or give head_dim"
+                    f"num_attention_heads {self.num_attention_heads}: change one, or "
+                    "give head_dim"
                 )
             object.__setattr__(
                 self, "head_dim", self.hidden_size // self.num_attention_heads
@@ -66,11 +66,9 @@ class LlamaConfig:
                 )
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
-                "num_key_value_heads "
-                f"{self.num_key_value_heads}: each key/value head serves an equal "
-                "group of query "
-                "heads"
+                f"num_attention_heads {self.num_attention_heads} is not a multiple "
+                f"of num_key_value_heads {self.num_key_value_heads}: each key/value "
+                "head serves an equal group of query heads"
             )
         if self.head_dim % 2:
             raise ValueError(
@@ -107,8 +105,7 @@ class LlamaConfig:
         if kind != "default":
             raise ValueError(
                 f"config has rope_type = {kind!r}: this package computes only "
-                "'default', "
-                "unscaled RoPE"
+                "'default', unscaled RoPE"
             )
         names = {field.name for field in fields(cls)}
         values = {

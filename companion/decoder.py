@@ -38,23 +38,16 @@ class LlamaAttention(nn.Module):
     ):
         super().__init__()
         self.layer_idx = layer_idx
-        self.num_heads, self.num_kv_heads = (
-            config.num_attention_heads,
-            config.num_key_value_heads,
-        )
         self.attend = attend
-        q_width, kv_width = (
-            self.num_heads * config.head_dim,
-            self.num_kv_heads * config.head_dim,
-        )
-        self.q_proj = nn.Linear(config.hidden_size, q_width, bias=config.attention_bias)
-        self.k_proj = nn.Linear(
-            config.hidden_size, kv_width, bias=config.attention_bias
-        )
-        self.v_proj = nn.Linear(
-            config.hidden_size, kv_width, bias=config.attention_bias
-        )
-        self.o_proj = nn.Linear(q_width, config.hidden_size, bias=config.attention_bias)
+        self.num_heads = config.num_attention_heads
+        self.num_kv_heads = config.num_key_value_heads
+        hidden, bias = config.hidden_size, config.attention_bias
+        q_width = self.num_heads * config.head_dim
+        kv_width = self.num_kv_heads * config.head_dim
+        self.q_proj = nn.Linear(hidden, q_width, bias=bias)
+        self.k_proj = nn.Linear(hidden, kv_width, bias=bias)
+        self.v_proj = nn.Linear(hidden, kv_width, bias=bias)
+        self.o_proj = nn.Linear(q_width, hidden, bias=bias)
 
     def forward(
         self,
@@ -163,9 +156,7 @@ def check_layer_input(hidden_states: Tensor, hidden_size: int) -> None:
     if hidden_states.ndim != 3:
         raise ValueError(
             f"hidden_states is {tuple(hidden_states.shape)}: a decoder layer takes "
-            "(batch, "
-            "length, hidden_size); "
-            f"hidden_states[None] adds a batch of one"
+            "(batch, length, hidden_size); hidden_states[None] adds a batch of one"
         )
     check_hidden_size(hidden_states, hidden_size)
 
@@ -176,7 +167,6 @@ def check_positions(cos: Tensor, hidden_states: Tensor) -> None:
     if cos.ndim != 3 or cos.shape[0] not in (1, batch) or cos.shape[1] != q_len:
         raise ValueError(
             f"the positions are for (batch, length) = {tuple(cos.shape[:-1])} and "
-            "hidden_states is "
-            f"{tuple(hidden_states.shape)}: position_ids must be ({batch}, {q_len}) "
-            f"or (1, {q_len})"
+            f"hidden_states is {tuple(hidden_states.shape)}: position_ids must be "
+            f"({batch}, {q_len}) or (1, {q_len})"
         )

@@ -173,17 +173,15 @@ def check_request(
     if max_new_tokens < 0 or temperature < 0:
         raise ValueError(
             f"max_new_tokens is {max_new_tokens} and temperature {temperature}: "
-            "neither can be "
-            "negative"
+            "neither can be negative"
         )
     positions = model.config.max_position_embeddings
     if length + max_new_tokens > positions:
         raise ValueError(
             f"the prompt has {length} tokens and {max_new_tokens} new ones are asked "
-            "for, but "
-            "the model has "
-            f"{positions} positions (max_position_embeddings): ask for "
-            f"{max(positions - length, 0)} or shorten the prompt"
+            f"for, but the model has {positions} positions "
+            f"(max_position_embeddings): ask for {max(positions - length, 0)} or "
+            "shorten the prompt"
         )
     if attention_mask is None:
         return

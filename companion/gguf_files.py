@@ -69,8 +69,7 @@ def gguf_config(metadata: dict[str, Any], path: Path, tie: bool) -> LlamaConfig:
     if metadata.get("llama.expert_count"):
         raise ValueError(
             f"{path} has llama.expert_count = {metadata['llama.expert_count']}: "
-            "experts are not "
-            "supported"
+            "experts are not supported"
         )
     try:
         heads = metadata["llama.attention.head_count"]

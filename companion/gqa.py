@@ -23,9 +23,7 @@ def repeat_kv(
     if x.ndim != 4 or n_rep < 1:
         raise ValueError(
             f"x is {tuple(x.shape)} and n_rep {n_rep}: x must be (batch, kv_heads, "
-            "length, "
-            "head_dim) "
-            f"and n_rep = q_heads / kv_heads at least 1"
+            "length, head_dim) and n_rep = q_heads / kv_heads at least 1"
         )
     return repeat(
         x, "batch kv_heads length dim -> batch (kv_heads group) length dim", group=n_rep

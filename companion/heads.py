@@ -28,8 +28,7 @@ def split_heads(
     if num_heads < 1 or x.shape[-1] % num_heads:
         raise ValueError(
             f"the last axis has {x.shape[-1]} features, which {num_heads} heads do "
-            "not divide "
-            f"(x {tuple(x.shape)}): hidden must be num_heads * head_dim"
+            f"not divide (x {tuple(x.shape)}): hidden must be num_heads * head_dim"
         )
     return rearrange(
         x, "... length (heads head_dim) -> ... heads length head_dim", heads=num_heads
@@ -100,8 +99,7 @@ class MultiHeadAttention(nn.Module):
         if num_heads < 1 or (head_dim is None and hidden_size % num_heads):
             raise ValueError(
                 f"hidden_size {hidden_size} is not a multiple of num_heads "
-                f"{num_heads}: "
-                f"choose a num_heads that divides it, or give head_dim"
+                f"{num_heads}: choose a num_heads that divides it, or give head_dim"
             )
         width = num_heads * (head_dim or hidden_size // num_heads)
         self.num_heads = num_heads
@@ -135,7 +133,6 @@ def check_hidden_size(hidden_states: Tensor, hidden_size: int) -> None:
     if hidden_states.ndim < 2 or hidden_states.shape[-1] != hidden_size:
         raise ValueError(
             f"hidden_states is {tuple(hidden_states.shape)} and the layer's "
-            "hidden_size is "
-            f"{hidden_size}: "
-            f"it needs the axes (..., length, hidden_size)"
+            f"hidden_size is {hidden_size}: it needs the axes (..., length, "
+            "hidden_size)"
         )

@@ -27,9 +27,8 @@ def causal_mask(
     if not 0 <= q_len <= kv_len:
         raise ValueError(
             f"q_len is {q_len} and kv_len {kv_len}: the queries are the last q_len "
-            "of the kv_len "
-            "positions, "
-            f"so 0 <= q_len <= kv_len (is the cache's length missing from kv_len?)"
+            "of the kv_len positions, so 0 <= q_len <= kv_len (is the cache's "
+            "length missing from kv_len?)"
         )
     key_pos = torch.arange(kv_len, device=device)
     return may_attend(key_pos[kv_len - q_len :], key_pos)
@@ -45,9 +44,8 @@ def padding_mask(
     if attention_mask.ndim != 2:
         raise ValueError(
             f"attention_mask is {tuple(attention_mask.shape)}: it must be (batch, "
-            "kv_len), 1 for "
-            "a real token "
-            f"and 0 for padding, counting the cached tokens too"
+            "kv_len), 1 for a real token and 0 for padding, counting the cached "
+            "tokens too"
         )
     if (
         attention_mask.is_floating_point()
@@ -55,11 +53,8 @@ def padding_mask(
     ):
         raise ValueError(
             f"attention_mask of {attention_mask.dtype} holds values other than the "
-            "integers 0 "
-            "and 1: "
-            "1 marks a real token and 0 padding; an additive mask goes to the layer, "
-            "not to the "
-            "model"
+            "integers 0 and 1: 1 marks a real token and 0 padding; an additive mask "
+            "goes to the layer, not to the model"
         )
     return attention_mask.bool()[:, None, None, :]
 

@@ -132,10 +132,8 @@ def layer_mask(
     if attention_mask.shape != (batch, kv_len):
         raise ValueError(
             f"attention_mask is {tuple(attention_mask.shape)} and there are {batch} "
-            "sequences of "
-            f"{kv_len} tokens, "
-            f"{kv_len - q_len} of them cached: it must be (batch, kv_len) = "
-            f"({batch}, {kv_len})"
+            f"sequences of {kv_len} tokens, {kv_len - q_len} of them cached: it must "
+            f"be (batch, kv_len) = ({batch}, {kv_len})"
         )
     return mask & padding.to(mask.device)
 
@@ -145,9 +143,7 @@ def check_ids(input_ids: Tensor, vocab_size: int) -> None:
     if input_ids.ndim != 2 or input_ids.is_floating_point():
         raise ValueError(
             f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be "
-            "integers "
-            "(batch, length); "
-            f"for one list of ids, torch.tensor([ids])"
+            "integers (batch, length); for one list of ids, torch.tensor([ids])"
         )
     if torch.compiler.is_compiling() or input_ids.is_meta or not input_ids.numel():
         return
@@ -156,6 +152,5 @@ def check_ids(input_ids: Tensor, vocab_size: int) -> None:
         wrong = low if low < 0 else high
         raise ValueError(
             f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} "
-            "tokens, 0 to "
-            f"{vocab_size - 1}"
+            f"tokens, 0 to {vocab_size - 1}"
         )

@@ -22,8 +22,7 @@ def rms_norm(
     if x.shape[-1:] != weight.shape:
         raise ValueError(
             f"x is {tuple(x.shape)} and weight {tuple(weight.shape)}: the last axis "
-            "of x must be "
-            f"{weight.shape[0]}"
+            f"of x must be {weight.shape[0]}"
         )
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     normed = wide * torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + eps)

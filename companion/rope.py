@@ -72,8 +72,8 @@ def half_from_interleaved(
     """
     if weight.shape[0] % (2 * num_heads):
         raise ValueError(
-            f"the weight is {tuple(weight.shape)}: its {weight.shape[0]} rows are not "
-            f"{num_heads} heads of an even head_dim"
+            f"the weight is {tuple(weight.shape)}: its {weight.shape[0]} rows are "
+            f"not {num_heads} heads of an even head_dim"
         )
     return rearrange(
         weight, "(heads pair two) ... -> (heads two pair) ...", heads=num_heads, two=2

@@ -47,8 +47,7 @@ def shards(path: Path) -> dict[Path, list[str]]:
         if pickled:
             raise ValueError(
                 f"{path} has only {pickled[0]}: a pickle can run code and is never "
-                "loaded; save "
-                "as safetensors"
+                "loaded; save as safetensors"
             )
         raise FileNotFoundError(f"no *.safetensors in {path}")
     names: dict[Path, list[str]] = {}

@@ -45,8 +45,8 @@ class Tokenizer:
         for i in listed:
             if not 0 <= i < self.vocab_size:
                 raise ValueError(
-                    f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 to "
-                    f"{self.vocab_size - 1}"
+                    f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 "
+                    f"to {self.vocab_size - 1}"
                 )
         return self.backend.decode(listed, skip_special_tokens=False)
 
@@ -92,8 +92,7 @@ class Tokenizer:
         if split not in SPLITS:
             raise ValueError(
                 f"the GGUF splits text by {split!r}: only "
-                f"{', '.join(map(repr, SPLITS))} are "
-                "supported"
+                f"{', '.join(map(repr, SPLITS))} are supported"
             )
         tokens: Sequence[str] = metadata["tokenizer.ggml.tokens"]
         merges = [

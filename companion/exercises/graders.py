@@ -64,14 +64,12 @@ def check_attention(attend: Callable[..., Tensor]) -> Grade:
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
         return wrong(
             "with values of 1 the output is not 1: the weights of each query must "
-            "sum to 1 "
-            "(softmax over the keys)"
+            "sum to 1 (softmax over the keys)"
         )
     if not torch.allclose(answer, expected, atol=1e-5):
         return wrong(
             f"the output is off by up to {gap(answer, expected)}: are the scores "
-            "divided by "
-            "√head_dim?"
+            "divided by √head_dim?"
         )
     mask = causal_mask(6)
     expected = scaled_dot_product_attention(query, key, value, mask)
@@ -80,14 +78,12 @@ def check_attention(attend: Callable[..., Tensor]) -> Grade:
     if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
         return wrong(
             "with a mask the weights no longer sum to 1: mask the scores with -inf, "
-            "before the "
-            "softmax"
+            "before the softmax"
         )
     if not torch.allclose(answer, expected, atol=1e-5):
         return wrong(
-            "with a causal mask the first query should return the first value alone: "
-            "True means "
-            "may attend"
+            "with a causal mask the first query should return the first value "
+            "alone: True means may attend"
         )
     return RIGHT
 
@@ -103,15 +99,13 @@ def check_split_heads(split: Callable[[Tensor, int], Tensor]) -> Grade:
     first = answer[0, 0, 0].tolist()
     if not torch.equal(answer[0, 0, 0], x[0, 0, :4]):
         return wrong(
-            f"head 0 of token 0 is {first}; it should be that token's first features, "
-            f"{x[0, 0, :4].tolist()}"
+            f"head 0 of token 0 is {first}; it should be that token's first "
+            f"features, {x[0, 0, :4].tolist()}"
         )
     return wrong(
         f"head 0 of token 1 is {answer[0, 0, 1].tolist()}, which mixes tokens and "
-        "heads; it "
-        "should be "
-        f"{x[0, 1, :4].tolist()}: cut the last axis first, then bring the heads "
-        "before the length"
+        f"heads; it should be {x[0, 1, :4].tolist()}: cut the last axis first, then "
+        "bring the heads before the length"
     )
 
 
@@ -132,13 +126,11 @@ def check_causal_mask(mask: Callable[[int, int], Tensor]) -> Grade:
         if not answer[-1, -1]:
             return wrong(
                 f"for q_len {q_len}, kv_len {kv_len} the last query does not see the "
-                "last key, "
-                "which is itself"
+                "last key, which is itself"
             )
         return wrong(
             f"for q_len {q_len}, kv_len {kv_len} row 0 is {answer[0].tolist()}; it "
-            "should be "
-            f"{expected[0].tolist()}"
+            f"should be {expected[0].tolist()}"
         )
     return RIGHT
 
@@ -171,8 +163,7 @@ def check_repeat_kv(repeated: Callable[[Tensor, int], Tensor]) -> Grade:
         order = [int(head) for head in answer[0, :, 0, 0]]
         return wrong(
             f"the heads come as {order}; query head h belongs to key/value head h // "
-            "n_rep: [0, "
-            "0, 0, 1, 1, 1]"
+            "n_rep: [0, 0, 0, 1, 1, 1]"
         )
     return RIGHT
 
@@ -192,13 +183,12 @@ def check_rope(rope: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Grade:
         return wrong("nothing was rotated")
     if not math.isclose(answer.norm().item(), x.norm().item(), rel_tol=1e-4):
         return wrong(
-            "the length of the vectors changed; a rotation keeps it: check the signs "
-            "in rotate_half"
+            "the length of the vectors changed; a rotation keeps it: check the "
+            "signs in rotate_half"
         )
     return wrong(
         "a rotation, but not of the pairs (i, i + head_dim / 2): which features are "
-        "turned "
-        "together?"
+        "turned together?"
     )
 
 

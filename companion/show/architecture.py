@@ -63,9 +63,8 @@ def forward_picture(
     ]
     alt = (
         f"The forward pass: ids {tuple(input_ids.shape)} become hidden states "
-        f"{hidden}, pass "
-        f"{layers} decoder layers "
-        f"of unchanged shape, a norm and the head, and come out as logits {shapes['']}"
+        f"{hidden}, pass {layers} decoder layers of unchanged shape, a norm and the "
+        f"head, and come out as logits {shapes['']}"
     )
     return Figure(
         (

@@ -38,8 +38,7 @@ class EqualityLedger:
         if a.shape != b.shape or a.dtype != b.dtype:
             raise ValueError(
                 f"{left} is {a.dtype} {tuple(a.shape)} and {right} {b.dtype} "
-                f"{tuple(b.shape)}: "
-                "compare like with like"
+                f"{tuple(b.shape)}: compare like with like"
             )
         apart = (
             (a != b) * 1.0

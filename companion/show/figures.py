@@ -101,8 +101,8 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
     """
     if a.ndim != 4 or a.shape[1] != 1 or b.ndim != 3:
         raise ValueError(
-            f"a is {tuple(a.shape)} and b {tuple(b.shape)}: "
-            f"the grid needs (j, 1, n, m) and (k, m, p)"
+            f"a is {tuple(a.shape)} and b {tuple(b.shape)}: the grid needs (j, 1, n, "
+            "m) and (k, m, p)"
         )
     rows, columns = a.shape[0], b.shape[0]
     product = torch.matmul(a, b)

@@ -83,8 +83,8 @@ def beside(
                 f"{a.source} {a.shape} and {b.source} {b.shape} are not equal up to "
                 f"{within:g}"
             )
-        rows.append((Code(a.source), Code(b.source), a.shape))
-    return table(("companion", "Hugging Face", "shape of both"), rows)
+        rows.append((a.shape, Code(a.source), Code(b.source)))
+    return table(("shape of both", "companion", "Hugging Face"), rows)
 
 
 def ledger(

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+import tiny
+import torch
+from refusal import said
+from safetensors.torch import save_file
+
+from companion.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    model = tiny.model()
+    return tiny.write_gguf(tmp_path_factory.mktemp("cli") / "tiny.gguf", model.config, model.state_dict())
+
+
+def assert_refused(capsys, *quotes):
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("companion: ")
+    assert captured.err.count("\n") == 1
+    for quote in quotes:
+        assert str(quote) in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "quotes"),
+    [
+        ([""], ("(1, 0)", "at least one token")),
+        (["the", "--max-new-tokens", "-1"], ("max_new_tokens is -1",)),
+        (["the", "--max-new-tokens", "128"], ("1 tokens", "128 new", "128 positions", "ask for 127")),
+        (["the", "--temperature", "-1"], ("temperature -1.0",)),
+        (["the", "--device", "gpu"], ("'gpu'", "'cuda'")),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done(checkpoint, capsys, arguments, quotes):
+    assert main([*arguments, "--model", str(checkpoint)]) == 2
+    assert_refused(capsys, *quotes)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_where_there_is_none(checkpoint, capsys):
+    assert main(["the", "--device", "cuda", "--model", str(checkpoint)]) == 2
+    assert_refused(capsys, "'cuda'", "no CUDA GPU")
+
+
+def test_missing_checkpoint(tmp_path, capsys):
+    assert main(["the", "--model", str(tmp_path / "nowhere.gguf")]) == 2
+    assert_refused(capsys, tmp_path / "nowhere.gguf")
+
+
+def test_damaged_checkpoint(tmp_path, capsys):
+    path = tmp_path / "damaged.gguf"
+    path.write_bytes(b"GGUF")
+    assert main(["the", "--model", str(path)]) == 2
+    assert_refused(capsys, path, "not a complete GGUF file")
+
+
+def test_checkpoint_without_a_tokenizer(tmp_path, capsys):
+    model = tiny.model()
+    (tmp_path / "config.json").write_text(json.dumps(tiny.hf_dict(model.config)))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    assert main(["the", "--model", str(tmp_path)]) == 2
+    assert_refused(capsys, "tokenizer.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["the", "--dtype", "int8"], ["the", "--max-new-tokens", "many"], ["the", "--no-such-option"]], ids=str
+)
+def test_arguments_that_are_none(capsys, arguments):
+    with pytest.raises(SystemExit, match=said("2")):
+        main(arguments)
+    assert "usage: python -m companion" in capsys.readouterr().err
