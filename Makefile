@@ -14,6 +14,9 @@ PIP := $(BIN) pip -qq --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 NOTEBOOKS = $$($(VENV)/bin/python tests/notebooks/toc.py)
 
+# A file's tests stay together, and files start in their order, the slow parity tests first.
+PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 # Workers share the cores, and one thread each keeps sums in one order.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
@@ -60,7 +63,7 @@ notebooks: $(INSTALLED) ## run every chapter again and store its outputs
 
 .PHONY: test
 test: $(INSTALLED) ## run every check there is
-	@$(MAKE) --jobs $(JOBS) --keep-going --output-sync=target lint unit chapters site
+	@$(MAKE) --keep-going lint unit chapters site
 	@echo "All checks passed."
 
 .PHONY: lint
@@ -74,14 +77,14 @@ lint: $(INSTALLED) ## style and types
 .PHONY: unit
 unit: $(INSTALLED) ## the package's tests and their coverage
 	@rm -f .coverage
-	@$(BIN) pytest tests --ignore tests/contract --ignore tests/notebooks --ignore tests/site \
+	@$(BIN) pytest tests --ignore tests/contract --ignore tests/notebooks --ignore tests/site $(PARALLEL) \
 	  --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
-	@$(BIN) pytest tests/contract --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@$(BIN) pytest tests/contract $(PARALLEL) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
 	@$(BIN) pytest tests/notebooks
-	@$(BIN) pytest --nbval --nbval-current-env -n $(JOBS) --dist loadfile -p no:cacheprovider $(NOTEBOOKS)
+	@$(BIN) pytest --nbval --nbval-current-env $(PARALLEL) -p no:cacheprovider $(NOTEBOOKS)
 
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility

@@ -9,7 +9,9 @@ from hypothesis import settings
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=60)
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, max_examples=60
+)
 settings.load_profile("repeatable")
 
 
@@ -18,7 +20,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         import torch
 
-        metafunc.parametrize("device", ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+        metafunc.parametrize(
+            "device", ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -37,4 +41,6 @@ def bundled_tokenizer():
     from companion.tokenizer import Tokenizer
 
     fields = gguf.GGUFReader(bundled_path()).fields
-    return Tokenizer.from_gguf({name: field.contents() for name, field in fields.items()})
+    return Tokenizer.from_gguf(
+        {name: field.contents() for name, field in fields.items()}
+    )

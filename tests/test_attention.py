@@ -23,7 +23,12 @@ SHAPES = {
     "no batch": ((0, 3, 3, 4), (0, 3, 5, 4), (0, 3, 5, 6)),
     "no query": ((2, 3, 0, 4), (2, 3, 5, 4), (2, 3, 5, 6)),
 }
-TOLERANCE = {torch.float64: 1e-14, torch.float32: 2e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2}
+TOLERANCE = {
+    torch.float64: 1e-14,
+    torch.float32: 2e-6,
+    torch.float16: 4e-3,
+    torch.bfloat16: 3e-2,
+}
 
 
 def tensors(shapes, dtype=torch.float32, device="cpu"):
@@ -39,21 +44,34 @@ def make_mask(kind, query, key):
     return {
         "none": None,
         "bool": allowed,
-        "row with nothing allowed": allowed & (torch.arange(q_len, device=query.device) != 1)[:, None],
+        "row with nothing allowed": allowed
+        & (torch.arange(q_len, device=query.device) != 1)[:, None],
         "nothing allowed": torch.zeros_like(allowed),
         "one row for all queries": allowed[:1],
         "float32": numbers,
         "float of the query's dtype": numbers.to(query.dtype),
         "float with -inf": numbers.masked_fill(~allowed, -INF),
-        "float row of -inf": numbers.masked_fill((torch.arange(q_len, device=query.device) == 1)[:, None], -INF),
-        "lowest number": torch.zeros_like(numbers, dtype=query.dtype).masked_fill(~allowed, torch.finfo(query.dtype).min),
+        "float row of -inf": numbers.masked_fill(
+            (torch.arange(q_len, device=query.device) == 1)[:, None], -INF
+        ),
+        "lowest number": torch.zeros_like(numbers, dtype=query.dtype).masked_fill(
+            ~allowed, torch.finfo(query.dtype).min
+        ),
     }[kind]
 
 
 MASKS = (
-    "none", "bool", "row with nothing allowed", "nothing allowed", "one row for all queries", "float32",
-    "float of the query's dtype", "float with -inf", "float row of -inf", "lowest number",
-)  # fmt: skip
+    "none",
+    "bool",
+    "row with nothing allowed",
+    "nothing allowed",
+    "one row for all queries",
+    "float32",
+    "float of the query's dtype",
+    "float with -inf",
+    "float row of -inf",
+    "lowest number",
+)
 
 
 def assert_as_torch(query, key, value, **options):
@@ -76,7 +94,9 @@ def test_equals_torch(shapes, mask, dtype, device):
 @pytest.mark.parametrize("mask", ["none", "bool", "float32"])
 def test_scale_equals_torch(scale, mask, device):
     query, key, value = tensors(SHAPES["4-D"], device=device)
-    assert_as_torch(query, key, value, attn_mask=make_mask(mask, query, key), scale=scale)
+    assert_as_torch(
+        query, key, value, attn_mask=make_mask(mask, query, key), scale=scale
+    )
 
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
@@ -103,11 +123,29 @@ def test_enable_gqa_with_other_batch_axes_equals_torch(shapes, device):
     assert_as_torch(*tensors(shapes, device=device), enable_gqa=True)
 
 
-@pytest.mark.parametrize("mask_shape", [(3, 5), (1, 5), (3, 1), (1, 1), (2, 1, 3, 5), (1, 4, 3, 5), (2, 1, 1, 5), (4, 3, 5)])
+@pytest.mark.parametrize(
+    "mask_shape",
+    [
+        (3, 5),
+        (1, 5),
+        (3, 1),
+        (1, 1),
+        (2, 1, 3, 5),
+        (1, 4, 3, 5),
+        (2, 1, 1, 5),
+        (4, 3, 5),
+    ],
+)
 @pytest.mark.parametrize("kind", [torch.bool, torch.float32], ids=str)
 def test_mask_broadcasts_as_in_torch(mask_shape, kind, device):
-    query, key, value = tensors(((2, 4, 3, 8), (2, 4, 5, 8), (2, 4, 5, 8)), device=device)
-    mask = torch.rand(mask_shape, device=device) < 0.5 if kind == torch.bool else torch.randn(mask_shape, device=device)
+    query, key, value = tensors(
+        ((2, 4, 3, 8), (2, 4, 5, 8), (2, 4, 5, 8)), device=device
+    )
+    mask = (
+        torch.rand(mask_shape, device=device) < 0.5
+        if kind == torch.bool
+        else torch.randn(mask_shape, device=device)
+    )
     assert_as_torch(query, key, value, attn_mask=mask)
 
 
@@ -115,8 +153,15 @@ def test_mask_may_have_one_axis_or_none():
     query, key, value = tensors(SHAPES["4-D"])
     last_key_hidden = torch.tensor([True, True, True, True, False])
     output = scaled_dot_product_attention(query, key, value, attn_mask=last_key_hidden)
-    torch.testing.assert_close(output, F.scaled_dot_product_attention(query, key[..., :4, :], value[..., :4, :]))
-    assert scaled_dot_product_attention(query, key, value, attn_mask=torch.tensor(False)).eq(0).all()
+    torch.testing.assert_close(
+        output,
+        F.scaled_dot_product_attention(query, key[..., :4, :], value[..., :4, :]),
+    )
+    assert (
+        scaled_dot_product_attention(query, key, value, attn_mask=torch.tensor(False))
+        .eq(0)
+        .all()
+    )
 
 
 # ---- numbers worked out by hand
@@ -124,21 +169,34 @@ def test_mask_may_have_one_axis_or_none():
 
 def test_weights_by_hand():
     query, key = torch.tensor([[math.log(3), 0.0]]), torch.eye(2)
-    torch.testing.assert_close(attention_weights(query, key, scale=1.0), torch.tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(
+        attention_weights(query, key, scale=1.0), torch.tensor([[0.75, 0.25]])
+    )
 
 
 def test_output_by_hand():
-    query, key, value = torch.tensor([[math.log(3), 0.0]]), torch.eye(2), torch.tensor([[4.0], [8.0]])
-    torch.testing.assert_close(scaled_dot_product_attention(query, key, value, scale=1.0), torch.tensor([[5.0]]))
+    query, key, value = (
+        torch.tensor([[math.log(3), 0.0]]),
+        torch.eye(2),
+        torch.tensor([[4.0], [8.0]]),
+    )
+    torch.testing.assert_close(
+        scaled_dot_product_attention(query, key, value, scale=1.0),
+        torch.tensor([[5.0]]),
+    )
 
 
 def test_default_scale_is_one_over_the_root_of_head_dim():
     query, key = torch.tensor([[2 * math.log(3), 0.0, 0.0, 0.0]]), torch.eye(4)[:2]
-    torch.testing.assert_close(attention_weights(query, key), torch.tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(
+        attention_weights(query, key), torch.tensor([[0.75, 0.25]])
+    )
 
 
 def test_equal_keys_share_equally():
-    torch.testing.assert_close(attention_weights(torch.randn(2, 4), torch.ones(5, 4)), torch.full((2, 5), 0.2))
+    torch.testing.assert_close(
+        attention_weights(torch.randn(2, 4), torch.ones(5, 4)), torch.full((2, 5), 0.2)
+    )
 
 
 def test_is_causal_is_aligned_top_left():
@@ -171,24 +229,35 @@ def test_rows_of_weights_sum_to_one(device):
 
 def test_output_is_weights_times_value(device):
     query, key, value = tensors(SHAPES["broadcast key"], device=device)
-    for options in ({}, {"is_causal": True}, {"scale": 0.2}, {"attn_mask": make_mask("bool", query, key)}):
+    for options in (
+        {},
+        {"is_causal": True},
+        {"scale": 0.2},
+        {"attn_mask": make_mask("bool", query, key)},
+    ):
         weights = attention_weights(query, key, **options)
         assert weights.shape == (2, 3, 3, 5)
-        torch.testing.assert_close(scaled_dot_product_attention(query, key, value, **options), weights @ value)
+        torch.testing.assert_close(
+            scaled_dot_product_attention(query, key, value, **options), weights @ value
+        )
 
 
 @pytest.mark.parametrize("kind", ["row with nothing allowed", "float row of -inf"])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_row_with_nothing_allowed_is_zeros(kind, dtype, device):
     query, key, value = tensors(SHAPES["4-D"], dtype, device)
-    output = scaled_dot_product_attention(query, key, value, attn_mask=make_mask(kind, query, key))
+    output = scaled_dot_product_attention(
+        query, key, value, attn_mask=make_mask(kind, query, key)
+    )
     assert not output.isnan().any()
     assert output[..., 1, :].eq(0).all()
     assert output[..., [0, 2], :].ne(0).any(dim=-1).all()
 
 
 def test_no_keys_give_zeros():
-    output = scaled_dot_product_attention(torch.randn(2, 4), torch.randn(0, 4), torch.randn(0, 6))
+    output = scaled_dot_product_attention(
+        torch.randn(2, 4), torch.randn(0, 4), torch.randn(0, 6)
+    )
     assert output.tolist() == torch.zeros(2, 6).tolist()
 
 
@@ -197,13 +266,19 @@ def test_bool_and_float_mask_agree_exactly(device):
     allowed = make_mask("row with nothing allowed", query, key)
     added = torch.zeros_like(allowed, dtype=torch.float32).masked_fill(~allowed, -INF)
     by_bool = scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-    assert torch.equal(by_bool, scaled_dot_product_attention(query, key, value, attn_mask=added))
+    assert torch.equal(
+        by_bool, scaled_dot_product_attention(query, key, value, attn_mask=added)
+    )
 
 
 def test_is_causal_is_the_causal_mask_of_a_square(device):
     query, key, value = tensors(((2, 5, 4), (2, 5, 4), (2, 5, 6)), device=device)
-    masked = scaled_dot_product_attention(query, key, value, attn_mask=causal_mask(5, device=device))
-    assert torch.equal(scaled_dot_product_attention(query, key, value, is_causal=True), masked)
+    masked = scaled_dot_product_attention(
+        query, key, value, attn_mask=causal_mask(5, device=device)
+    )
+    assert torch.equal(
+        scaled_dot_product_attention(query, key, value, is_causal=True), masked
+    )
 
 
 def test_masked_keys_and_values_have_no_influence():
@@ -211,18 +286,28 @@ def test_masked_keys_and_values_have_no_influence():
     mask = torch.tensor([True, True, False])
     expected = scaled_dot_product_attention(query, key, value, attn_mask=mask)
     key[2], value[2] = 1e4, -1e4
-    assert torch.equal(scaled_dot_product_attention(query, key, value, attn_mask=mask), expected)
+    assert torch.equal(
+        scaled_dot_product_attention(query, key, value, attn_mask=mask), expected
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("mask_dtype", [torch.float32, None], ids=["float32 mask", "mask of the query's dtype"])
+@pytest.mark.parametrize(
+    "mask_dtype",
+    [torch.float32, None],
+    ids=["float32 mask", "mask of the query's dtype"],
+)
 def test_row_of_lowest_numbers_is_no_nan_in_half_precision(dtype, mask_dtype, device):
-    query, key, value = tensors(((1, 2, 8, 16), (1, 2, 8, 16), (1, 2, 8, 16)), dtype, device)
+    query, key, value = tensors(
+        ((1, 2, 8, 16), (1, 2, 8, 16), (1, 2, 8, 16)), dtype, device
+    )
     kind = mask_dtype or dtype
     mask = torch.full((8, 8), torch.finfo(kind).min, dtype=kind, device=device)
     output = scaled_dot_product_attention(query * 10, key * 10, value, attn_mask=mask)
     assert output.isfinite().all()
-    expected = F.scaled_dot_product_attention(query * 10, key * 10, value, attn_mask=mask)
+    expected = F.scaled_dot_product_attention(
+        query * 10, key * 10, value, attn_mask=mask
+    )
     torch.testing.assert_close(output, expected, atol=3e-2, rtol=3e-2)
 
 
@@ -232,7 +317,9 @@ def test_large_scores_do_not_overflow():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_half_precision_errs_at_most_twice_as_much_as_written_out_in_that_dtype(dtype, device):
+def test_half_precision_errs_at_most_twice_as_much_as_written_out_in_that_dtype(
+    dtype, device
+):
     query, key, value = tensors(((4, 8, 64, 32),) * 3, dtype, device)
     exact = F.scaled_dot_product_attention(query.double(), key.double(), value.double())
     naive = torch.softmax(query @ key.mT / math.sqrt(32), dim=-1) @ value
@@ -241,9 +328,14 @@ def test_half_precision_errs_at_most_twice_as_much_as_written_out_in_that_dtype(
 
 
 def test_softmax_is_computed_in_float32():
-    scores = torch.randn(4, 256, dtype=torch.bfloat16) * 4
-    weights = attention_weights(scores, torch.eye(256, dtype=torch.bfloat16), scale=1.0)
-    assert torch.equal(weights, torch.softmax(scores.float(), dim=-1).bfloat16())
+    query, key = (
+        torch.randn(100, 1, dtype=torch.bfloat16),
+        torch.randn(5000, 1).bfloat16(),
+    )
+    scores = 6 * query @ key.mT
+    assert not torch.equal(scores.softmax(-1), scores.float().softmax(-1).bfloat16())
+    weights = attention_weights(6 * query, key, scale=1.0)
+    assert torch.equal(weights, scores.float().softmax(-1).bfloat16())
 
 
 def test_dropout_of_everything_gives_zeros():
@@ -259,9 +351,18 @@ def test_dropout_drops_weights_and_scales_up_the_rest():
 
 
 def test_gradients_equal_torch():
-    query, key, value = (x.requires_grad_() for x in tensors(((2, 3, 4), (2, 5, 4), (2, 5, 6)), torch.float64))
+    query, key, value = (
+        x.requires_grad_()
+        for x in tensors(((2, 3, 4), (2, 5, 4), (2, 5, 6)), torch.float64)
+    )
     mask = torch.ones(3, 5, dtype=torch.bool).tril(1)
-    ours = torch.autograd.grad(scaled_dot_product_attention(query, key, value, attn_mask=mask).sum(), (query, key, value))
-    theirs = torch.autograd.grad(F.scaled_dot_product_attention(query, key, value, attn_mask=mask).sum(), (query, key, value))
+    ours = torch.autograd.grad(
+        scaled_dot_product_attention(query, key, value, attn_mask=mask).sum(),
+        (query, key, value),
+    )
+    theirs = torch.autograd.grad(
+        F.scaled_dot_product_attention(query, key, value, attn_mask=mask).sum(),
+        (query, key, value),
+    )
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our, their)

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion import explain_matmul
@@ -37,7 +38,11 @@ def test_agrees_with_torch_on_any_shapes(a_shape, b_shape):
 @given(matmul_shapes, st.data())
 @settings(max_examples=300)
 def test_agrees_with_torch_where_the_matrices_fit(a_shape, data):
-    b_shape = (*data.draw(st.lists(st.sampled_from([1, 2, 3]), max_size=2)), a_shape[-1], 2)
+    b_shape = (
+        *data.draw(st.lists(st.sampled_from([1, 2, 3]), max_size=2)),
+        a_shape[-1],
+        2,
+    )
     if data.draw(st.booleans()):
         b_shape = a_shape[-1:]
     assert explained(a_shape, b_shape) == matmul(a_shape, b_shape)
@@ -80,7 +85,13 @@ def test_steps_of_vectors():
 
 
 @pytest.mark.parametrize(
-    ("a_shape", "b_shape"), [((2, 3), (3, 4)), ((5, 2, 3), (5, 3, 4)), ((5, 2, 3), (3, 4)), ((6, 1, 2, 3), (5, 3, 4))]
+    ("a_shape", "b_shape"),
+    [
+        ((2, 3), (3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((6, 1, 2, 3), (5, 3, 4)),
+    ],
 )
 def test_flops_are_those_that_torch_counts(a_shape, b_shape):
     with FlopCounterMode(display=False) as counter:

@@ -58,11 +58,15 @@ def test_returns_what_it_stores_without_a_copy():
     cache = KVCache(tiny.config(), 1, 4)
     key, value = cache.update(*keys_and_values(2), 1)
     assert key.untyped_storage().data_ptr() == cache.keys.untyped_storage().data_ptr()
-    assert value.untyped_storage().data_ptr() == cache.values.untyped_storage().data_ptr()
+    assert (
+        value.untyped_storage().data_ptr() == cache.values.untyped_storage().data_ptr()
+    )
 
 
 def test_size_and_place(device):
-    config = tiny.config(num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=3, head_dim=8)
+    config = tiny.config(
+        num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=3, head_dim=8
+    )
     cache = KVCache(config, 5, 7, dtype=torch.bfloat16, device=device)
     assert cache.keys.shape == (3, 5, 3, 7, 8)
     assert cache.keys.device.type == device

@@ -17,11 +17,18 @@ def make_layer(dtype=torch.float32, device="cpu", layer_idx=0, **changes):
 
 
 def test_shape_that_goes_in_comes_out(device):
-    assert make_layer(device=device)(torch.randn(2, 5, 16, device=device)).shape == (2, 5, 16)
+    assert make_layer(device=device)(torch.randn(2, 5, 16, device=device)).shape == (
+        2,
+        5,
+        16,
+    )
 
 
 def test_parameters_have_hugging_faces_names():
-    names = {name: tuple(p.shape) for name, p in LlamaDecoderLayer(tiny.config(), 0).named_parameters()}
+    names = {
+        name: tuple(p.shape)
+        for name, p in LlamaDecoderLayer(tiny.config(), 0).named_parameters()
+    }
     assert names == {
         "self_attn.q_proj.weight": (16, 16),
         "self_attn.k_proj.weight": (8, 16),
@@ -37,9 +44,9 @@ def test_parameters_have_hugging_faces_names():
 
 def test_biases_are_where_the_config_says():
     with_bias = LlamaDecoderLayer(tiny.config(attention_bias=True), 0)
-    assert {name for name, _ in with_bias.named_parameters() if name.endswith("bias")} == {
-        f"self_attn.{name}_proj.bias" for name in "qkvo"
-    }
+    assert {
+        name for name, _ in with_bias.named_parameters() if name.endswith("bias")
+    } == {f"self_attn.{name}_proj.bias" for name in "qkvo"}
 
 
 def test_layer_without_output_weights_is_the_identity():
@@ -53,7 +60,9 @@ def test_layer_is_the_sum_of_its_parts():
     layer, x = make_layer(), torch.randn(2, 5, 16)
     angles = layer.rotary_emb(x, torch.arange(5)[None])
     after_attention = x + layer.self_attn(layer.input_layernorm(x), angles)
-    expected = after_attention + layer.mlp(layer.post_attention_layernorm(after_attention))
+    expected = after_attention + layer.mlp(
+        layer.post_attention_layernorm(after_attention)
+    )
     assert torch.equal(layer(x), expected)
 
 
@@ -70,7 +79,9 @@ def test_earlier_tokens_have_influence():
     assert not torch.allclose(layer(x)[:, 5], layer(changed)[:, 5])
 
 
-@pytest.mark.parametrize("form", ["2-D bool", "4-D bool", "per head", "float32", "own dtype"])
+@pytest.mark.parametrize(
+    "form", ["2-D bool", "4-D bool", "per head", "float32", "own dtype"]
+)
 def test_every_form_of_the_causal_mask_gives_the_same(form):
     layer, x = make_layer(torch.float64), torch.randn(2, 5, 16, dtype=torch.float64)
     allowed = causal_mask(5)
@@ -96,14 +107,20 @@ def test_positions_may_be_given_in_three_ways():
     layer, x = make_layer(), torch.randn(2, 5, 16)
     positions = torch.arange(5)[None]
     angles = LlamaRotaryEmbedding(tiny.config())(x, positions)
-    for given in ({"position_ids": positions}, {"position_ids": positions.expand(2, 5)}, {"position_embeddings": angles}):
+    for given in (
+        {"position_ids": positions},
+        {"position_ids": positions.expand(2, 5)},
+        {"position_embeddings": angles},
+    ):
         assert torch.equal(layer(x, **given), layer(x))
 
 
 def test_position_embeddings_go_before_position_ids():
     layer, x = make_layer(), torch.randn(1, 3, 16)
     angles = layer.rotary_emb(x, torch.tensor([[0, 5, 9]]))
-    output = layer(x, position_ids=torch.tensor([[0, 1, 2]]), position_embeddings=angles)
+    output = layer(
+        x, position_ids=torch.tensor([[0, 1, 2]]), position_embeddings=angles
+    )
     assert torch.equal(output, layer(x, position_ids=torch.tensor([[0, 5, 9]])))
 
 
@@ -115,7 +132,9 @@ def test_a_shift_of_all_positions_changes_nothing():
 
 def test_order_of_positions_matters():
     layer, x = make_layer(), torch.randn(1, 5, 16)
-    assert not torch.allclose(layer(x, position_ids=torch.tensor([[0, 2, 4, 6, 8]])), layer(x))
+    assert not torch.allclose(
+        layer(x, position_ids=torch.tensor([[0, 2, 4, 6, 8]])), layer(x)
+    )
 
 
 # ---- with a cache
@@ -165,7 +184,10 @@ def test_next_positions_go_on_where_the_cache_ends():
 
 def test_attend_may_be_torchs_function(device):
     config = tiny.config()
-    ours, theirs = LlamaDecoderLayer(config, 0), LlamaDecoderLayer(config, 0, F.scaled_dot_product_attention)
+    ours, theirs = (
+        LlamaDecoderLayer(config, 0),
+        LlamaDecoderLayer(config, 0, F.scaled_dot_product_attention),
+    )
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 5, 16, device=device)
     torch.testing.assert_close(ours.to(device)(x), theirs.to(device)(x))

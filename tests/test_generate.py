@@ -49,12 +49,16 @@ def test_stream_yields_the_same_tokens(temperature, device):
     options = {"temperature": temperature, "seed": 4}
     streamed = list(generate_stream(model, ids, 8, **options))
     assert all(token.shape == (3,) for token in streamed)
-    assert torch.equal(torch.stack(streamed, dim=1), generate(model, ids, 8, **options)[:, 5:])
+    assert torch.equal(
+        torch.stack(streamed, dim=1), generate(model, ids, 8, **options)[:, 5:]
+    )
 
 
 def test_stream_computes_one_token_at_a_time():
     model, lengths = tiny.model(), []
-    model.model.register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
+    model.model.register_forward_pre_hook(
+        lambda _, args: lengths.append(args[0].shape[1])
+    )
     stream = generate_stream(model, tiny.ids(1, 5), 4)
     assert lengths == []
     next(stream)
@@ -77,9 +81,17 @@ def test_stream_leaves_gradients_as_they_were():
 
 def test_left_padded_batch_equals_single_prompts(device):
     model = tiny.model(torch.float64).to(device)
-    rows = [torch.randint(len(tiny.TOKENS), (length,), device=device) for length in (6, 3, 1)]
+    rows = [
+        torch.randint(len(tiny.TOKENS), (length,), device=device)
+        for length in (6, 3, 1)
+    ]
     ids = torch.stack([torch.nn.functional.pad(row, (6 - len(row), 0)) for row in rows])
-    mask = torch.stack([torch.nn.functional.pad(torch.ones_like(row), (6 - len(row), 0)) for row in rows])
+    mask = torch.stack(
+        [
+            torch.nn.functional.pad(torch.ones_like(row), (6 - len(row), 0))
+            for row in rows
+        ]
+    )
     output = generate(model, ids, 12, attention_mask=mask)
     for row, batched in zip(rows, output, strict=True):
         assert torch.equal(batched[6:], generate(model, row[None], 12)[0, len(row) :])
@@ -87,7 +99,10 @@ def test_left_padded_batch_equals_single_prompts(device):
 
 def test_mask_of_ones_changes_nothing():
     model, ids = tiny.model(), tiny.ids(2, 5)
-    assert torch.equal(generate(model, ids, 6, attention_mask=torch.ones_like(ids)), generate(model, ids, 6))
+    assert torch.equal(
+        generate(model, ids, 6, attention_mask=torch.ones_like(ids)),
+        generate(model, ids, 6),
+    )
 
 
 # ---- stop tokens
@@ -97,7 +112,10 @@ def test_ends_with_the_stop_token():
     model, ids = tiny.model(), tiny.ids(1, 5)
     free = generate(model, ids, 20)[0, 5:].tolist()
     stop = free[6]
-    assert generate(model, ids, 20, stop_tokens=[stop])[0, 5:].tolist() == free[: free.index(stop) + 1]
+    assert (
+        generate(model, ids, 20, stop_tokens=[stop])[0, 5:].tolist()
+        == free[: free.index(stop) + 1]
+    )
 
 
 def test_any_of_several_stop_tokens_ends():
@@ -111,7 +129,10 @@ def test_sequence_that_stopped_repeats_its_stop_token_until_all_have():
     model, ids = tiny.model(), tiny.ids(2, 5)
     first, second = generate(model, ids, 20)[:, 5:].tolist()
     stop = [first[2], second[10]]
-    ends = [min(i for i, token in enumerate(row) if token in stop) for row in (first, second)]
+    ends = [
+        min(i for i, token in enumerate(row) if token in stop)
+        for row in (first, second)
+    ]
     output = generate(model, ids, 20, stop_tokens=stop)[:, 5:].tolist()
     for row, free, end in zip(output, (first, second), ends, strict=True):
         assert row == free[: end + 1] + [free[end]] * (max(ends) - end)
@@ -133,7 +154,9 @@ def test_without_stop_tokens_nothing_stops():
 
 def test_seed_makes_sampling_repeatable(device):
     model, ids = tiny.model().to(device), tiny.ids(2, 5).to(device)
-    outputs = [generate(model, ids, 20, temperature=2.0, seed=seed) for seed in (1, 1, 2)]
+    outputs = [
+        generate(model, ids, 20, temperature=2.0, seed=seed) for seed in (1, 1, 2)
+    ]
     assert torch.equal(outputs[0], outputs[1])
     assert not torch.equal(outputs[0], outputs[2])
 
@@ -162,7 +185,9 @@ def test_greedy_ignores_the_seed():
 
 def test_low_temperature_is_nearly_greedy():
     model, ids = tiny.model(), tiny.ids(2, 5)
-    assert torch.equal(generate(model, ids, 10, temperature=1e-4, seed=0), generate(model, ids, 10))
+    assert torch.equal(
+        generate(model, ids, 10, temperature=1e-4, seed=0), generate(model, ids, 10)
+    )
 
 
 def test_choose_takes_the_likeliest():
@@ -172,9 +197,13 @@ def test_choose_takes_the_likeliest():
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_choose_draws_by_softmax_of_logits_over_temperature(temperature):
     logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]])
-    drawn = choose(logits.expand(20000, 4), temperature, torch.Generator().manual_seed(0))
+    drawn = choose(
+        logits.expand(20000, 4), temperature, torch.Generator().manual_seed(0)
+    )
     shares = drawn.bincount(minlength=4) / 20000
-    torch.testing.assert_close(shares, torch.softmax(logits[0] / temperature, dim=-1), atol=0.015, rtol=0)
+    torch.testing.assert_close(
+        shares, torch.softmax(logits[0] / temperature, dim=-1), atol=0.015, rtol=0
+    )
 
 
 # ---- the two steps

@@ -18,5 +18,9 @@ def test_equals_repeat_interleave(n_rep):
 def test_equals_enable_gqa(device):
     query = torch.randn(2, 6, 3, 4, device=device)
     key, value = (torch.randn(2, 2, 5, 4, device=device) for _ in range(2))
-    repeated = scaled_dot_product_attention(query, repeat_kv(key, 3), repeat_kv(value, 3))
-    assert torch.equal(scaled_dot_product_attention(query, key, value, enable_gqa=True), repeated)
+    repeated = scaled_dot_product_attention(
+        query, repeat_kv(key, 3), repeat_kv(value, 3)
+    )
+    assert torch.equal(
+        scaled_dot_product_attention(query, key, value, enable_gqa=True), repeated
+    )

@@ -1,9 +1,15 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-from companion import MultiHeadAttention, merge_heads, scaled_dot_product_attention, split_heads
+from companion import (
+    MultiHeadAttention,
+    merge_heads,
+    scaled_dot_product_attention,
+    split_heads,
+)
 from companion.heads import attend_head_by_head
 
 sizes = st.integers(1, 4)
@@ -49,9 +55,15 @@ def test_split_undoes_merge(batch, heads, length, head_dim):
 
 @pytest.mark.parametrize("num_heads", [1, 2, 4, 8])
 def test_all_heads_at_once_equal_one_after_the_other(num_heads):
-    query, key, value = (torch.randn(2, length, 8, dtype=torch.float64) for length in (3, 5, 5))
-    at_once = scaled_dot_product_attention(*(split_heads(x, num_heads) for x in (query, key, value)))
-    torch.testing.assert_close(attend_head_by_head(query, key, value, num_heads), merge_heads(at_once))
+    query, key, value = (
+        torch.randn(2, length, 8, dtype=torch.float64) for length in (3, 5, 5)
+    )
+    at_once = scaled_dot_product_attention(
+        *(split_heads(x, num_heads) for x in (query, key, value))
+    )
+    torch.testing.assert_close(
+        attend_head_by_head(query, key, value, num_heads), merge_heads(at_once)
+    )
 
 
 # ---- MultiHeadAttention
@@ -60,8 +72,12 @@ def test_all_heads_at_once_equal_one_after_the_other(num_heads):
 def test_module_by_its_formula(device):
     module = MultiHeadAttention(12, 3).to(device)
     x = torch.randn(2, 5, 12, device=device)
-    query, key, value = (x @ proj.weight.T for proj in (module.q_proj, module.k_proj, module.v_proj))
-    torch.testing.assert_close(module(x), attend_head_by_head(query, key, value, 3) @ module.o_proj.weight.T)
+    query, key, value = (
+        x @ proj.weight.T for proj in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    torch.testing.assert_close(
+        module(x), attend_head_by_head(query, key, value, 3) @ module.o_proj.weight.T
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 12), (2, 5, 12), (2, 3, 5, 12)])
@@ -75,7 +91,11 @@ def test_parameters():
         f"{name}_proj.weight": (12, 12) for name in "qkvo"
     }
     with_bias = MultiHeadAttention(12, 3, bias=True)
-    assert {tuple(p.shape) for name, p in with_bias.named_parameters() if name.endswith("bias")} == {(12,)}
+    assert {
+        tuple(p.shape)
+        for name, p in with_bias.named_parameters()
+        if name.endswith("bias")
+    } == {(12,)}
 
 
 def test_head_dim_may_differ_from_hidden_size_over_heads():
@@ -88,7 +108,9 @@ def test_head_dim_may_differ_from_hidden_size_over_heads():
 def test_is_causal_hides_later_tokens():
     module, x = MultiHeadAttention(12, 3), torch.randn(1, 5, 12)
     changed = torch.cat([x[:, :3], torch.randn(1, 2, 12)], dim=1)
-    assert torch.equal(module(x, is_causal=True)[:, :3], module(changed, is_causal=True)[:, :3])
+    assert torch.equal(
+        module(x, is_causal=True)[:, :3], module(changed, is_causal=True)[:, :3]
+    )
     assert not torch.equal(module(x)[:, :3], module(changed)[:, :3])
 
 
@@ -101,7 +123,10 @@ def test_mask_equals_is_causal():
 
 
 def test_attend_may_be_any_function_of_that_signature():
-    ours, theirs = MultiHeadAttention(12, 3), MultiHeadAttention(12, 3, attend=F.scaled_dot_product_attention)
+    ours, theirs = (
+        MultiHeadAttention(12, 3),
+        MultiHeadAttention(12, 3, attend=F.scaled_dot_product_attention),
+    )
     theirs.load_state_dict(ours.state_dict())
     x, mask = torch.randn(2, 5, 12), torch.rand(5, 5) < 0.7
     torch.testing.assert_close(ours(x, mask), theirs(x, mask), equal_nan=True)

@@ -1,5 +1,6 @@
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from companion import causal_mask, padding_mask, position_ids_from_mask
 from companion.masks import may_attend
@@ -32,12 +33,17 @@ def test_causal_is_made_on_the_device(device):
 
 
 def test_may_attend_by_positions():
-    allowed = may_attend(torch.tensor([[0, 4], [2, 3]]), torch.tensor([[0, 3, 4], [3, 2, 9]]))
+    allowed = may_attend(
+        torch.tensor([[0, 4], [2, 3]]), torch.tensor([[0, 3, 4], [3, 2, 9]])
+    )
     assert allowed.int().tolist() == [[[1, 0, 0], [1, 1, 1]], [[0, 1, 0], [1, 1, 0]]]
 
 
 def test_padding_broadcasts_over_heads_and_queries():
-    for marks in (torch.tensor([[0, 1, 1], [1, 1, 1]]), torch.tensor([[False, True, True], [True, True, True]])):
+    for marks in (
+        torch.tensor([[0, 1, 1], [1, 1, 1]]),
+        torch.tensor([[False, True, True], [True, True, True]]),
+    ):
         mask = padding_mask(marks)
         assert mask.shape == (2, 1, 1, 3)
         assert mask.dtype == torch.bool
@@ -51,7 +57,11 @@ def test_causal_and_padding_together():
 
 def test_positions_count_real_tokens_only():
     marks = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 0, 1, 1]])
-    assert position_ids_from_mask(marks).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 3, 4], [0, 0, 0, 1, 2]]
+    assert position_ids_from_mask(marks).tolist() == [
+        [0, 0, 0, 1, 2],
+        [0, 1, 2, 3, 4],
+        [0, 0, 0, 1, 2],
+    ]
 
 
 @given(st.integers(0, 5), st.integers(1, 5))

@@ -8,9 +8,14 @@ from companion import LlamaMLP, swiglu
 
 
 def test_swiglu_by_hand():
-    gate, up = torch.tensor([0.0, math.log(3), -math.log(3)]), torch.tensor([5.0, 2.0, 2.0])
+    gate, up = (
+        torch.tensor([0.0, math.log(3), -math.log(3)]),
+        torch.tensor([5.0, 2.0, 2.0]),
+    )
     log3 = math.log(3)
-    torch.testing.assert_close(swiglu(gate, up), torch.tensor([0.0, 1.5 * log3, -0.5 * log3]))
+    torch.testing.assert_close(
+        swiglu(gate, up), torch.tensor([0.0, 1.5 * log3, -0.5 * log3])
+    )
 
 
 def test_gate_and_up_are_not_alike():
@@ -28,7 +33,9 @@ def test_module_by_its_formula(bias, device):
 
 
 def test_parameters():
-    assert {name: tuple(p.shape) for name, p in LlamaMLP(tiny.config()).named_parameters()} == {
+    assert {
+        name: tuple(p.shape) for name, p in LlamaMLP(tiny.config()).named_parameters()
+    } == {
         "gate_proj.weight": (24, 16),
         "up_proj.weight": (24, 16),
         "down_proj.weight": (16, 24),

@@ -9,8 +9,17 @@ EXACT = {"atol": 5e-14, "rtol": 0}
 
 
 def run_in_chunks(model, ids, chunks, max_length=None):
-    cache = KVCache(model.config, ids.shape[0], max_length or ids.shape[1], dtype=model.dtype, device=model.device)
-    return torch.cat([model(chunk, past_key_values=cache) for chunk in ids.split(chunks, dim=1)], dim=1)
+    cache = KVCache(
+        model.config,
+        ids.shape[0],
+        max_length or ids.shape[1],
+        dtype=model.dtype,
+        device=model.device,
+    )
+    return torch.cat(
+        [model(chunk, past_key_values=cache) for chunk in ids.split(chunks, dim=1)],
+        dim=1,
+    )
 
 
 def test_logits_are_scores_of_the_vocabulary(device):
@@ -21,21 +30,29 @@ def test_logits_are_scores_of_the_vocabulary(device):
     assert model.device.type == device
 
 
-@pytest.mark.parametrize("changes", [{}, {"tie_word_embeddings": True}, {"attention_bias": True, "mlp_bias": True}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"tie_word_embeddings": True}, {"attention_bias": True, "mlp_bias": True}],
+    ids=str,
+)
 def test_by_its_parts(changes):
     model, ids = tiny.model(**changes), tiny.ids(2, 5)
     hidden_states = model.model.embed_tokens.weight[ids]
     for layer in model.model.layers:
         hidden_states = layer(hidden_states)
     hidden_states = model.model.norm(hidden_states)
-    head = model.model.embed_tokens if model.config.tie_word_embeddings else model.lm_head
+    head = (
+        model.model.embed_tokens if model.config.tie_word_embeddings else model.lm_head
+    )
     torch.testing.assert_close(model.model(ids), hidden_states)
     torch.testing.assert_close(model(ids), hidden_states @ head.weight.T)
 
 
 def test_tied_head_has_no_weight_of_its_own():
     names = set(LlamaForCausalLM(tiny.config(tie_word_embeddings=True)).state_dict())
-    assert set(LlamaForCausalLM(tiny.config()).state_dict()) - names == {"lm_head.weight"}
+    assert set(LlamaForCausalLM(tiny.config()).state_dict()) - names == {
+        "lm_head.weight"
+    }
 
 
 def test_parameters_have_hugging_faces_names():
@@ -57,7 +74,10 @@ def test_ids_may_be_of_any_integer_dtype():
 
 @pytest.mark.parametrize("shape", [(1, 0), (0, 3)])
 def test_nothing_in_nothing_out(shape):
-    assert tiny.model()(torch.zeros(shape, dtype=torch.long)).shape == (*shape, len(tiny.TOKENS))
+    assert tiny.model()(torch.zeros(shape, dtype=torch.long)).shape == (
+        *shape,
+        len(tiny.TOKENS),
+    )
 
 
 def test_later_tokens_have_no_influence():
@@ -72,23 +92,31 @@ def test_attend_reaches_every_layer():
     theirs.load_state_dict(ours.state_dict())
     ids = tiny.ids(2, 5)
     torch.testing.assert_close(theirs(ids), ours(ids))
-    assert {layer.self_attn.attend for layer in theirs.model.layers} == {F.scaled_dot_product_attention}
+    assert {layer.self_attn.attend for layer in theirs.model.layers} == {
+        F.scaled_dot_product_attention
+    }
 
 
 # ---- with a cache
 
 
-@pytest.mark.parametrize("chunks", [[9], [1] * 9, [6, 1, 1, 1], [4, 5], [2, 3, 4], [1, 8]], ids=str)
+@pytest.mark.parametrize(
+    "chunks", [[9], [1] * 9, [6, 1, 1, 1], [4, 5], [2, 3, 4], [1, 8]], ids=str
+)
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 def test_cached_equals_uncached(chunks, kv_heads, device):
-    model = tiny.model(torch.float64, num_key_value_heads=kv_heads, num_hidden_layers=3).to(device)
+    model = tiny.model(
+        torch.float64, num_key_value_heads=kv_heads, num_hidden_layers=3
+    ).to(device)
     ids = tiny.ids(2, 9).to(device)
     torch.testing.assert_close(run_in_chunks(model, ids, chunks), model(ids), **EXACT)
 
 
 def test_room_to_spare_changes_nothing():
     model, ids = tiny.model(), tiny.ids(2, 6)
-    assert torch.equal(run_in_chunks(model, ids, 3, max_length=50), run_in_chunks(model, ids, 3))
+    assert torch.equal(
+        run_in_chunks(model, ids, 3, max_length=50), run_in_chunks(model, ids, 3)
+    )
 
 
 def test_cache_is_advanced_once():
@@ -112,7 +140,10 @@ def test_two_caches_do_not_mix():
     model, ids = tiny.model(torch.float64), tiny.ids(2, 6)
     caches = [KVCache(model.config, 1, 6, dtype=torch.float64) for _ in range(2)]
     for start in (0, 3):
-        parts = [model(ids[row : row + 1, start : start + 3], past_key_values=caches[row]) for row in range(2)]
+        parts = [
+            model(ids[row : row + 1, start : start + 3], past_key_values=caches[row])
+            for row in range(2)
+        ]
     torch.testing.assert_close(torch.cat(parts), model(ids)[:, 3:], **EXACT)
 
 
@@ -123,12 +154,17 @@ def left_padded(rows):
     """Rows of ids of different length as a batch padded on the left, and its attention_mask."""
     width = max(len(row) for row in rows)
     ids = torch.stack([F.pad(row, (width - len(row), 0), value=7) for row in rows])
-    return ids, torch.stack([F.pad(torch.ones_like(row), (width - len(row), 0)) for row in rows])
+    return ids, torch.stack(
+        [F.pad(torch.ones_like(row), (width - len(row), 0)) for row in rows]
+    )
 
 
 def test_left_padded_batch_equals_single_prompts(device):
     model = tiny.model(torch.float64).to(device)
-    rows = [torch.randint(len(tiny.TOKENS), (length,), device=device) for length in (7, 3, 1)]
+    rows = [
+        torch.randint(len(tiny.TOKENS), (length,), device=device)
+        for length in (7, 3, 1)
+    ]
     ids, mask = left_padded(rows)
     logits = model(ids, mask, position_ids_from_mask(mask))
     assert not logits.isnan().any()
@@ -152,7 +188,10 @@ def test_padding_has_no_influence():
 
 def test_mask_of_ones_changes_nothing():
     model, ids = tiny.model(), tiny.ids(2, 5)
-    for mask in (torch.ones(2, 5, dtype=torch.long), torch.ones(2, 5, dtype=torch.bool)):
+    for mask in (
+        torch.ones(2, 5, dtype=torch.long),
+        torch.ones(2, 5, dtype=torch.bool),
+    ):
         assert torch.equal(model(ids, mask), model(ids))
 
 
@@ -163,7 +202,9 @@ def test_left_padding_through_the_cache():
     positions = position_ids_from_mask(mask)
     cache = KVCache(model.config, 2, 7, dtype=torch.float64)
     for start, stop in ((0, 5), (5, 6), (6, 7)):
-        logits = model(ids[:, start:stop], mask[:, :stop], positions[:, start:stop], cache)
+        logits = model(
+            ids[:, start:stop], mask[:, :stop], positions[:, start:stop], cache
+        )
     for row, last in zip(rows, logits[:, -1], strict=True):
         torch.testing.assert_close(last, model(row[None])[0, -1], **EXACT)
 
@@ -186,7 +227,12 @@ def test_half_precision_stays_near(dtype, device):
     logits = half(ids)
     assert half.dtype == logits.dtype == dtype
     assert (logits - expected).abs().max() < 0.05 * expected.abs().max()
-    torch.testing.assert_close(run_in_chunks(half, ids, [8, 1, 3]), logits, atol=0.05 * expected.abs().max().item(), rtol=0)
+    torch.testing.assert_close(
+        run_in_chunks(half, ids, [8, 1, 3]),
+        logits,
+        atol=0.05 * expected.abs().max().item(),
+        rtol=0,
+    )
 
 
 def test_model_alone_gives_hidden_states():

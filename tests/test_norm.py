@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from companion import LlamaRMSNorm, rms_norm
 
@@ -23,20 +24,26 @@ def test_zeros_stay_zeros():
 
 
 def test_mean_is_not_subtracted():
-    torch.testing.assert_close(rms_norm(torch.full((4,), 5.0), torch.ones(4), eps=0.0), torch.ones(4))
+    torch.testing.assert_close(
+        rms_norm(torch.full((4,), 5.0), torch.ones(4), eps=0.0), torch.ones(4)
+    )
 
 
 @given(st.floats(0.01, 100))
 def test_scale_of_the_input_does_not_matter(scale):
     x = torch.randn(3, 8, dtype=torch.float64)
     weight = torch.randn(8, dtype=torch.float64)
-    torch.testing.assert_close(rms_norm(x * scale, weight, 0.0), rms_norm(x, weight, 0.0))
+    torch.testing.assert_close(
+        rms_norm(x * scale, weight, 0.0), rms_norm(x, weight, 0.0)
+    )
 
 
 @pytest.mark.parametrize("shape", [(8,), (3, 8), (2, 3, 8), (0, 8)])
 def test_equals_torch(shape, device):
     x, weight = torch.randn(shape, device=device), torch.randn(8, device=device)
-    torch.testing.assert_close(rms_norm(x, weight, 1e-5), F.rms_norm(x, (8,), weight, 1e-5))
+    torch.testing.assert_close(
+        rms_norm(x, weight, 1e-5), F.rms_norm(x, (8,), weight, 1e-5)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -52,13 +59,20 @@ def test_casts_back_before_the_weight_multiplies(dtype):
 
 def test_squares_of_float16_do_not_overflow():
     x = torch.full((4,), 1000.0, dtype=torch.float16)
-    assert rms_norm(x, torch.ones(4, dtype=torch.float16), 1e-6).tolist() == [1, 1, 1, 1]
+    assert rms_norm(x, torch.ones(4, dtype=torch.float16), 1e-6).tolist() == [
+        1,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_float64_stays_float64():
     x = torch.randn(4, dtype=torch.float64)
     exact = x / (x.pow(2).mean() + 1e-6).sqrt()
-    torch.testing.assert_close(rms_norm(x, torch.ones(4, dtype=torch.float64), 1e-6), exact, atol=0, rtol=1e-15)
+    torch.testing.assert_close(
+        rms_norm(x, torch.ones(4, dtype=torch.float64), 1e-6), exact, atol=0, rtol=1e-15
+    )
 
 
 def test_module():

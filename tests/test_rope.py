@@ -3,7 +3,8 @@ import math
 import pytest
 import tiny
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from companion import LlamaRotaryEmbedding, apply_rope, rotate_half
 from companion.rope import half_from_interleaved, inverse_frequencies, rope_cos_sin
@@ -16,7 +17,9 @@ def rotated(x, position, theta=10000.0):
 
 
 def test_frequencies_by_hand():
-    torch.testing.assert_close(inverse_frequencies(8, 10000.0), torch.tensor([1.0, 0.1, 0.01, 0.001]))
+    torch.testing.assert_close(
+        inverse_frequencies(8, 10000.0), torch.tensor([1.0, 0.1, 0.01, 0.001])
+    )
 
 
 def test_cos_and_sin_by_hand():
@@ -56,7 +59,9 @@ def test_length_is_kept():
 def test_scores_depend_on_the_distance_alone(i, j, shift):
     query, key = torch.randn(2, 16)
     score = rotated(query, i) @ rotated(key, j)
-    torch.testing.assert_close(rotated(query, i + shift) @ rotated(key, j + shift), score, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        rotated(query, i + shift) @ rotated(key, j + shift), score, atol=2e-4, rtol=1e-4
+    )
 
 
 def test_all_heads_turn_alike():
@@ -71,7 +76,9 @@ def test_each_sequence_may_have_its_own_positions():
     positions = torch.tensor([[0, 1, 2, 3], [5, 6, 7, 8]])
     turned = apply_rope(x, *rope_cos_sin(positions, 8, 1e4))
     for row in range(2):
-        alone = apply_rope(x[row : row + 1], *rope_cos_sin(positions[row : row + 1], 8, 1e4))
+        alone = apply_rope(
+            x[row : row + 1], *rope_cos_sin(positions[row : row + 1], 8, 1e4)
+        )
         assert torch.equal(turned[row], alone[0])
 
 
@@ -90,10 +97,12 @@ def test_angles_are_computed_in_float32_and_cast_last(dtype):
 
 
 def interleaved_rope(x, position, theta=10000.0):
-    """RoPE as the paper writes it: features (0, 1), (2, 3) ... are the real and imaginary part of a number."""
+    """RoPE as the paper writes it: features 2i and 2i + 1 are one complex number."""
     numbers = torch.view_as_complex(x.view(-1, 2))
     angles = position * inverse_frequencies(x.shape[-1], theta)
-    return torch.view_as_real(numbers * torch.polar(torch.ones_like(angles), angles)).flatten()
+    return torch.view_as_real(
+        numbers * torch.polar(torch.ones_like(angles), angles)
+    ).flatten()
 
 
 def test_reorders_rows_by_hand():
@@ -114,9 +123,16 @@ def test_undoes_the_permutation_of_a_gguf(heads):
 
 
 def test_both_pairings_give_the_same_scores():
-    weight_q, weight_k, x, y = torch.randn(8, 5), torch.randn(8, 5), torch.randn(5), torch.randn(5)
+    weight_q, weight_k, x, y = (
+        torch.randn(8, 5),
+        torch.randn(8, 5),
+        torch.randn(5),
+        torch.randn(5),
+    )
     interleaved = interleaved_rope(weight_q @ x, 7) @ interleaved_rope(weight_k @ y, 3)
-    half = rotated(half_from_interleaved(weight_q, 1) @ x, 7) @ rotated(half_from_interleaved(weight_k, 1) @ y, 3)
+    half = rotated(half_from_interleaved(weight_q, 1) @ x, 7) @ rotated(
+        half_from_interleaved(weight_k, 1) @ y, 3
+    )
     torch.testing.assert_close(half, interleaved)
 
 
@@ -135,7 +151,12 @@ def test_module_takes_theta_and_head_dim_from_the_config(device):
 
 def test_module_gives_the_dtype_of_its_input():
     rotary = LlamaRotaryEmbedding(tiny.config())
-    assert rotary(torch.empty(1, dtype=torch.bfloat16), torch.zeros(1, 1, dtype=torch.long))[0].dtype == torch.bfloat16
+    assert (
+        rotary(
+            torch.empty(1, dtype=torch.bfloat16), torch.zeros(1, 1, dtype=torch.long)
+        )[0].dtype
+        == torch.bfloat16
+    )
 
 
 def test_module_holds_no_tensors():

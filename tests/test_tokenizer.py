@@ -1,6 +1,8 @@
 import pytest
 import tiny
-from hypothesis import given, strategies as st
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from companion import Tokenizer
 
@@ -21,7 +23,10 @@ TEXTS = [
 
 
 def tiny_metadata(**changes):
-    return {**tiny.gguf_metadata(tiny.config()), **{f"tokenizer.ggml.{k}": v for k, v in changes.items()}}
+    return {
+        **tiny.gguf_metadata(tiny.config()),
+        **{f"tokenizer.ggml.{k}": v for k, v in changes.items()},
+    }
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -31,15 +36,25 @@ def test_decode_undoes_encode(text, bundled_tokenizer):
     assert bundled_tokenizer.decode(ids) == text
 
 
-# the vocabulary has no token for these control characters, nor for the first bytes of planes 4 to 11, which are unassigned
-@given(st.text(st.characters(codec="utf-8", max_codepoint=0x3FFFF, exclude_characters="\x04\x06\x13\x14\x16\x1d")))
+# SmolLM2 has no token for these control characters, nor for the planes 4 to 11
+@given(
+    st.text(
+        st.characters(
+            codec="utf-8",
+            max_codepoint=0x3FFFF,
+            exclude_characters="\x04\x06\x13\x14\x16\x1d",
+        )
+    )
+)
 def test_decode_undoes_encode_of_any_text(bundled_tokenizer, text):
     assert bundled_tokenizer.decode(bundled_tokenizer.encode(text)) == text
 
 
 @given(st.lists(st.integers(0, 49151), max_size=12))
 def test_stream_joins_to_what_decode_gives_for_any_ids(bundled_tokenizer, ids):
-    assert "".join(bundled_tokenizer.decode_stream(ids)) == bundled_tokenizer.decode(ids)
+    assert "".join(bundled_tokenizer.decode_stream(ids)) == bundled_tokenizer.decode(
+        ids
+    )
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -73,7 +88,14 @@ def test_stream_yields_each_piece_at_once(bundled_tokenizer):
 def test_stream_ends_with_what_never_became_whole(bundled_tokenizer):
     ids = bundled_tokenizer.encode("a👩")[:-1]
     assert bundled_tokenizer.decode(ids).startswith("a\ufffd")
-    assert "".join(bundled_tokenizer.decode_stream(ids)) == bundled_tokenizer.decode(ids)
+    assert "".join(bundled_tokenizer.decode_stream(ids)) == bundled_tokenizer.decode(
+        ids
+    )
+
+
+def test_decode_takes_a_tensor_too(bundled_tokenizer):
+    ids = bundled_tokenizer.encode("The capital of France")
+    assert bundled_tokenizer.decode(torch.tensor(ids)) == "The capital of France"
 
 
 def test_special_tokens_in_a_text_are_single_tokens(bundled_tokenizer):
@@ -84,7 +106,9 @@ def test_special_tokens_in_a_text_are_single_tokens(bundled_tokenizer):
 
 def test_bundled_tokenizer_ends_a_text_with_im_end(bundled_tokenizer):
     assert bundled_tokenizer.vocab_size == 49152
-    assert [bundled_tokenizer.decode([i]) for i in bundled_tokenizer.stop_ids] == ["<|im_end|>"]
+    assert [bundled_tokenizer.decode([i]) for i in bundled_tokenizer.stop_ids] == [
+        "<|im_end|>"
+    ]
     assert bundled_tokenizer.encode("") == []
 
 
@@ -96,12 +120,21 @@ def words(tokenizer, text):
 
 
 def test_merges_are_applied():
-    assert words(Tokenizer.from_gguf(tiny_metadata()), "a the he") == ["a", "Ġthe", "Ġ", "he"]
+    assert words(Tokenizer.from_gguf(tiny_metadata()), "a the he") == [
+        "a",
+        "Ġthe",
+        "Ġ",
+        "he",
+    ]
 
 
 def test_smollm_takes_each_digit_by_itself():
     tokens = [*tiny.BYTES, "Ġ1", "ĠĠ", "12"]
-    changes = {"tokens": tokens, "token_type": [1] * len(tokens), "merges": ["Ġ 1", "Ġ Ġ", "1 2"]}
+    changes = {
+        "tokens": tokens,
+        "token_type": [1] * len(tokens),
+        "merges": ["Ġ 1", "Ġ Ġ", "1 2"],
+    }
     cuts = {}
     for split in ("smollm", "gpt-2"):
         tokenizer = Tokenizer.from_gguf(tiny_metadata(pre=split, **changes))
@@ -111,8 +144,12 @@ def test_smollm_takes_each_digit_by_itself():
 
 def test_begin_of_text_is_put_in_front_where_asked_for():
     begin = tiny.TOKENS.index("<|start|>")
-    assert Tokenizer.from_gguf(tiny_metadata(bos_token_id=begin)).encode("he") == [tiny.TOKENS.index("he")]
-    with_begin = Tokenizer.from_gguf(tiny_metadata(bos_token_id=begin, add_bos_token=True))
+    assert Tokenizer.from_gguf(tiny_metadata(bos_token_id=begin)).encode("he") == [
+        tiny.TOKENS.index("he")
+    ]
+    with_begin = Tokenizer.from_gguf(
+        tiny_metadata(bos_token_id=begin, add_bos_token=True)
+    )
     assert words(with_begin, "he") == ["<|start|>", "he"]
     assert words(with_begin, "") == ["<|start|>"]
 

@@ -1,5 +1,6 @@
 """Llamas small enough to test with, and files that hold them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from tokenizers import pre_tokenizers
 from torch import Tensor
 
@@ -34,7 +36,9 @@ def config(**changes: Any) -> LlamaConfig:
     return LlamaConfig(**{**sizes, **changes})
 
 
-def model(dtype: torch.dtype = torch.float32, *, std: float = 0.5, **changes: Any) -> LlamaForCausalLM:
+def model(
+    dtype: torch.dtype = torch.float32, *, std: float = 0.5, **changes: Any
+) -> LlamaForCausalLM:
     """A Llama with random weights, wide enough apart for its logits to differ clearly."""
     made = LlamaForCausalLM(config(**changes)).to(dtype)
     for parameter in made.parameters():
@@ -52,7 +56,32 @@ def hf_dict(made: LlamaConfig, **changes: Any) -> dict[str, Any]:
     return {"model_type": "llama", "hidden_act": "silu", **asdict(made), **changes}
 
 
-# ---- GGUF
+# ---- files
+
+
+def write_directory(path, model, *, tensors=None, shards=1, **changes):
+    """A Hugging Face directory of a model, in one file or several with an index."""
+    (path / "config.json").write_text(json.dumps(hf_dict(model.config, **changes)))
+    tensors = {
+        name: x.contiguous() for name, x in (tensors or model.state_dict()).items()
+    }
+    if shards == 1:
+        save_file(tensors, path / "model.safetensors")
+        return path
+    weight_map = {
+        name: f"model-{i % shards + 1:05}-of-{shards:05}.safetensors"
+        for i, name in enumerate(tensors)
+    }
+    for file in set(weight_map.values()):
+        save_file(
+            {name: x for name, x in tensors.items() if weight_map[name] == file},
+            path / file,
+        )
+    (path / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": weight_map})
+    )
+    return path
+
 
 GGUF_NAMES = {
     "model.embed_tokens.weight": "token_embd.weight",
@@ -74,10 +103,16 @@ GGUF_LAYER_NAMES = {
 
 def permuted(weight: np.ndarray, heads: int) -> np.ndarray:
     """What llama.cpp's convert_hf_to_gguf.py does to the rows of q and k."""
-    return weight.reshape(heads, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
+    return (
+        weight.reshape(heads, 2, -1, weight.shape[1])
+        .swapaxes(1, 2)
+        .reshape(weight.shape)
+    )
 
 
-def gguf_tensors(made: LlamaConfig, weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def gguf_tensors(
+    made: LlamaConfig, weights: Mapping[str, Tensor]
+) -> dict[str, np.ndarray]:
     """Weights under llama.cpp's names, q and k permuted."""
     heads = {"q_proj": made.num_attention_heads, "k_proj": made.num_key_value_heads}
     tensors = {}
@@ -109,7 +144,9 @@ def gguf_metadata(made: LlamaConfig) -> dict[str, Any]:
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "smollm",
         "tokenizer.ggml.tokens": TOKENS,
-        "tokenizer.ggml.token_type": [special if t.startswith("<|") else gguf.TokenType.NORMAL for t in TOKENS],
+        "tokenizer.ggml.token_type": [
+            special if t.startswith("<|") else gguf.TokenType.NORMAL for t in TOKENS
+        ],
         "tokenizer.ggml.merges": MERGES,
         "tokenizer.ggml.eos_token_id": END,
     }
@@ -121,12 +158,12 @@ def write_gguf(
     weights: Mapping[str, Tensor],
     *,
     architecture: str = "llama",
-    metadata: Mapping[str, Any] = {},  # noqa: B006  # never written to
-    tensors: Mapping[str, np.ndarray] = {},  # noqa: B006
+    metadata: Mapping[str, Any] = {},  # never written to
+    tensors: Mapping[str, np.ndarray] = {},
     without: Sequence[str] = (),
     quantization: gguf.GGMLQuantizationType | None = None,
 ) -> Path:
-    """Write a GGUF of these weights; `metadata` and `tensors` add to it or replace, `without` leaves out."""
+    """Write a GGUF of these weights; `metadata` and `tensors` add or replace."""
     writer = gguf.GGUFWriter(path, architecture)
     for name, value in {**gguf_metadata(made), **metadata}.items():
         if name in without:
@@ -145,7 +182,9 @@ def write_gguf(
         if name in without:
             continue
         if quantization is not None and array.ndim == 2:
-            writer.add_tensor(name, gguf.quantize(array, quantization), raw_dtype=quantization)
+            writer.add_tensor(
+                name, gguf.quantize(array, quantization), raw_dtype=quantization
+            )
         else:
             writer.add_tensor(name, array)
     writer.write_header_to_file()

@@ -4,5 +4,7 @@ import re
 
 
 def said(*quotes: object) -> str:
-    """A pattern for `pytest.raises(match=...)`: every quote is in the message, in any order, as whole words."""
-    return "(?s)^" + "".join(rf"(?=.*(?<!\w){re.escape(str(quote))}(?!\w))" for quote in quotes)
+    """A pattern for `pytest.raises`: each quote is in the message, in any order, as whole words."""
+    return "(?s)^" + "".join(
+        rf"(?=.*(?<!\w){re.escape(str(quote))}(?!\w))" for quote in quotes
+    )

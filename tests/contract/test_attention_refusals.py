@@ -11,29 +11,61 @@ def zeros(*shapes, **options):
 
 
 # what both refuse: query, key and value shapes, options, and what our message quotes
+GQA = {"enable_gqa": True}
 SHAPES = {
-    "head_dim": ((2, 4), (3, 5), (3, 5), {}, ("head_dim 4", "key 5", "(2, 4)", "(3, 5)")),
-    "kv_len": ((2, 4), (3, 4), (2, 5), {}, ("kv_len 3", "value 2", "(3, 4)", "(2, 5)")),
-    "heads": ((1, 32, 2, 4), (1, 8, 3, 4), (1, 8, 3, 4), {}, ("key has 8 heads", "query 32", "repeat_kv(key, 4)")),
-    "heads of 3-D": ((6, 2, 4), (2, 3, 4), (2, 3, 4), {}, ("key has 2 heads", "query 6", "repeat_kv(key, 3)")),
-    "heads that do not divide": ((1, 6, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), {}, ("key has 4 heads", "query 6", "multiple")),
-    "more key heads": ((1, 2, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), {}, ("key has 4 heads", "query 2", "multiple")),
-    "batch": ((3, 4, 2, 4), (2, 4, 3, 4), (2, 4, 3, 4), {}, ("query (3, 4, 2, 4)", "key (2, 4, 3, 4)", "broadcast")),
-    "batch of value": ((3, 2, 2, 4), (3, 2, 3, 4), (2, 2, 3, 4), {}, ("key (3, 2, 3, 4)", "value (2, 2, 3, 4)")),
-    "heads of value": ((1, 4, 2, 4), (1, 4, 3, 4), (1, 2, 3, 4), {}, ("key (1, 4, 3, 4)", "value (1, 2, 3, 4)")),
+    "head_dim": (
+        (2, 4), (3, 5), (3, 5), {},
+        ("head_dim 4", "key 5", "(2, 4)", "(3, 5)"),
+    ),
+    "kv_len": (
+        (2, 4), (3, 4), (2, 5), {},
+        ("kv_len 3", "value 2", "(3, 4)", "(2, 5)"),
+    ),
+    "heads": (
+        (1, 32, 2, 4), (1, 8, 3, 4), (1, 8, 3, 4), {},
+        ("key has 8 heads", "query 32", "repeat_kv(key, 4)"),
+    ),
+    "heads of 3-D": (
+        (6, 2, 4), (2, 3, 4), (2, 3, 4), {},
+        ("key has 2 heads", "query 6", "repeat_kv(key, 3)"),
+    ),
+    "heads that do not divide": (
+        (1, 6, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), {},
+        ("key has 4 heads", "query 6", "multiple"),
+    ),
+    "more key heads": (
+        (1, 2, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), {},
+        ("key has 4 heads", "query 2", "multiple"),
+    ),
+    "batch": (
+        (3, 4, 2, 4), (2, 4, 3, 4), (2, 4, 3, 4), {},
+        ("query (3, 4, 2, 4)", "key (2, 4, 3, 4)", "broadcast"),
+    ),
+    "batch of value": (
+        (3, 2, 2, 4), (3, 2, 3, 4), (2, 2, 3, 4), {},
+        ("key (3, 2, 3, 4)", "value (2, 2, 3, 4)"),
+    ),
+    "heads of value": (
+        (1, 4, 2, 4), (1, 4, 3, 4), (1, 2, 3, 4), {},
+        ("key (1, 4, 3, 4)", "value (1, 2, 3, 4)"),
+    ),
     "vectors": ((4,), (4,), (4,), {}, ("key is (4,)", "(length, head_dim)")),
     "a vector": ((4,), (3, 4), (3, 4), {}, ("query is (4,)", "(length, head_dim)")),
-    "enable_gqa without heads": ((2, 4), (3, 4), (3, 4), {"enable_gqa": True}, ("(2, 4)", "(3, 4)", "heads axis")),
+    "enable_gqa without heads": ((2, 4), (3, 4), (3, 4), GQA, ("(2, 4)", "(3, 4)", "heads axis")),
     "enable_gqa not dividing": (
-        (1, 6, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), {"enable_gqa": True}, ("query has 6 heads", "4 key heads"),
+        (1, 6, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), GQA,
+        ("query has 6 heads", "4 key heads"),
     ),
     "enable_gqa with more key heads": (
-        (1, 2, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), {"enable_gqa": True}, ("query has 2 heads", "4 key heads"),
+        (1, 2, 2, 4), (1, 4, 3, 4), (1, 4, 3, 4), GQA,
+        ("query has 2 heads", "4 key heads"),
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("query", "key", "value", "options", "quotes"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(
+    ("query", "key", "value", "options", "quotes"), SHAPES.values(), ids=SHAPES
+)
 def test_shapes_that_torch_refuses(query, key, value, options, quotes):
     tensors = zeros(query, key, value)
     with pytest.raises((RuntimeError, IndexError)):
@@ -43,7 +75,18 @@ def test_shapes_that_torch_refuses(query, key, value, options, quotes):
 
 
 @pytest.mark.parametrize(
-    "mask", [(2, 2), (3, 3), (2, 4), (3, 1, 2, 3), (1, 3, 2, 3), (1, 1, 1, 2, 3), (5, 1, 1, 2, 3), (2, 2, 2, 3)], ids=str
+    "mask",
+    [
+        (2, 2),
+        (3, 3),
+        (2, 4),
+        (3, 1, 2, 3),
+        (1, 3, 2, 3),
+        (1, 1, 1, 2, 3),
+        (5, 1, 1, 2, 3),
+        (2, 2, 2, 3),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32], ids=str)
 def test_mask_that_does_not_broadcast(mask, dtype):
@@ -52,17 +95,32 @@ def test_mask_that_does_not_broadcast(mask, dtype):
     if len(mask) < 5 or mask[0] > 1:
         with pytest.raises(RuntimeError):
             F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
-    with pytest.raises(ValueError, match=said(f"attn_mask {mask}", "(1, 2, 2, 3)", "q_len, kv_len")):
+    with pytest.raises(
+        ValueError, match=said(f"attn_mask {mask}", "(1, 2, 2, 3)", "q_len, kv_len")
+    ):
         scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8, torch.float64, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.int64,
+        torch.int8,
+        torch.uint8,
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+    ],
+    ids=str,
+)
 def test_mask_of_another_kind(dtype):
     query, key, value = zeros((2, 4), (3, 4), (3, 4))
     attn_mask = torch.ones(2, 3, dtype=dtype)
     with pytest.raises(RuntimeError):
         F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
-    with pytest.raises(ValueError, match=said(dtype, torch.float32, "attn_mask.bool()")):
+    with pytest.raises(
+        ValueError, match=said(dtype, torch.float32, "attn_mask.bool()")
+    ):
         scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
 
 
@@ -71,16 +129,28 @@ def test_is_causal_with_a_mask():
     options = {"attn_mask": torch.ones(2, 2, dtype=torch.bool), "is_causal": True}
     with pytest.raises(RuntimeError):
         F.scaled_dot_product_attention(*tensors, **options)
-    with pytest.raises(ValueError, match=said("is_causal=True", "attn_mask", "attn_mask & causal_mask(...)")):
+    with pytest.raises(
+        ValueError,
+        match=said("is_causal=True", "attn_mask", "attn_mask & causal_mask(...)"),
+    ):
         scaled_dot_product_attention(*tensors, **options)
 
 
 @pytest.mark.parametrize(
     ("dtypes", "quotes"),
     [
-        ((torch.float32, torch.float64, torch.float64), ("query is torch.float32", "key torch.float64")),
-        ((torch.float32, torch.float32, torch.float16), ("key is torch.float32", "value torch.float16")),
-        ((torch.bfloat16, torch.float16, torch.float16), ("query is torch.bfloat16", "key torch.float16")),
+        (
+            (torch.float32, torch.float64, torch.float64),
+            ("query is torch.float32", "key torch.float64"),
+        ),
+        (
+            (torch.float32, torch.float32, torch.float16),
+            ("key is torch.float32", "value torch.float16"),
+        ),
+        (
+            (torch.bfloat16, torch.float16, torch.float16),
+            ("query is torch.bfloat16", "key torch.float16"),
+        ),
     ],
     ids=str,
 )
@@ -92,7 +162,9 @@ def test_dtypes_that_differ(dtypes, quotes):
         scaled_dot_product_attention(*tensors)
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.bool, torch.complex64], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.int64, torch.int32, torch.bool, torch.complex64], ids=str
+)
 def test_what_is_not_floating_point(dtype):
     with pytest.raises(ValueError, match=said(dtype, "key.float()")):
         scaled_dot_product_attention(*zeros((2, 4), (2, 4), (2, 4), dtype=dtype))
@@ -121,20 +193,27 @@ def test_mask_on_another_device():
 # what some of torch's kernels let through, and we do not
 MORE_SHAPES = {
     "kv_len of 4-D": ((1, 2, 2, 4), (1, 2, 3, 4), (1, 2, 2, 4), {}, ("kv_len 3", "value 2")),
-    "no key heads": ((1, 4, 2, 4), (1, 0, 3, 4), (1, 0, 3, 4), {}, ("key has 0 heads", "query 4")),
+    "no key heads": ((1, 4, 2, 4), (1, 0, 3, 4), (1, 0, 3, 4), {}, ("0 heads", "query 4")),
     "enable_gqa and no key heads": (
-        (1, 4, 2, 4), (1, 0, 3, 4), (1, 0, 3, 4), {"enable_gqa": True}, ("query has 4 heads", "0 key heads"),
+        (1, 4, 2, 4), (1, 0, 3, 4), (1, 0, 3, 4), GQA,
+        ("query has 4 heads", "0 key heads"),
     ),
     "enable_gqa and one value head": (
-        (1, 4, 2, 4), (1, 2, 3, 4), (1, 1, 3, 4), {"enable_gqa": True}, ("key has 2 heads", "value 1"),
+        (1, 4, 2, 4), (1, 2, 3, 4), (1, 1, 3, 4), GQA,
+        ("key has 2 heads", "value 1"),
     ),
     "enable_gqa and value without heads": (
-        (4, 2, 4), (2, 3, 4), (3, 4), {"enable_gqa": True}, ("(4, 2, 4)", "(2, 3, 4)", "(3, 4)"),
+        (4, 2, 4), (2, 3, 4), (3, 4), GQA,
+        ("(4, 2, 4)", "(2, 3, 4)", "(3, 4)"),
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("query", "key", "value", "options", "quotes"), MORE_SHAPES.values(), ids=MORE_SHAPES)
+@pytest.mark.parametrize(
+    ("query", "key", "value", "options", "quotes"),
+    MORE_SHAPES.values(),
+    ids=MORE_SHAPES,
+)
 def test_more_shapes(query, key, value, options, quotes):
     with pytest.raises(ValueError, match=said(*quotes)):
         scaled_dot_product_attention(*zeros(query, key, value), **options)
@@ -142,7 +221,9 @@ def test_more_shapes(query, key, value, options, quotes):
 
 def test_weights_refuse_alike():
     query, key = zeros((1, 32, 2, 4), (1, 8, 3, 4))
-    with pytest.raises(ValueError, match=said("key has 8 heads", "query 32", "repeat_kv(key, 4)")):
+    with pytest.raises(
+        ValueError, match=said("key has 8 heads", "query 32", "repeat_kv(key, 4)")
+    ):
         attention_weights(query, key)
     with pytest.raises(ValueError, match=said("query is torch.int64")):
         attention_weights(query.long(), key)

@@ -1,10 +1,7 @@
-import json
-
 import pytest
 import tiny
 import torch
 from refusal import said
-from safetensors.torch import save_file
 
 from companion.__main__ import main
 
@@ -12,7 +9,9 @@ from companion.__main__ import main
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     model = tiny.model()
-    return tiny.write_gguf(tmp_path_factory.mktemp("cli") / "tiny.gguf", model.config, model.state_dict())
+    return tiny.write_gguf(
+        tmp_path_factory.mktemp("cli") / "tiny.gguf", model.config, model.state_dict()
+    )
 
 
 def assert_refused(capsys, *quotes):
@@ -29,7 +28,10 @@ def assert_refused(capsys, *quotes):
     [
         ([""], ("(1, 0)", "at least one token")),
         (["the", "--max-new-tokens", "-1"], ("max_new_tokens is -1",)),
-        (["the", "--max-new-tokens", "128"], ("1 tokens", "128 new", "128 positions", "ask for 127")),
+        (
+            ["the", "--max-new-tokens", "128"],
+            ("2 tokens", "128 new", "128 positions", "ask for 126"),
+        ),
         (["the", "--temperature", "-1"], ("temperature -1.0",)),
         (["the", "--device", "gpu"], ("'gpu'", "'cuda'")),
     ],
@@ -59,15 +61,20 @@ def test_damaged_checkpoint(tmp_path, capsys):
 
 
 def test_checkpoint_without_a_tokenizer(tmp_path, capsys):
-    model = tiny.model()
-    (tmp_path / "config.json").write_text(json.dumps(tiny.hf_dict(model.config)))
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    tiny.write_directory(tmp_path, tiny.model())
     assert main(["the", "--model", str(tmp_path)]) == 2
     assert_refused(capsys, "tokenizer.json", tmp_path)
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["the", "--dtype", "int8"], ["the", "--max-new-tokens", "many"], ["the", "--no-such-option"]], ids=str
+    "arguments",
+    [
+        [],
+        ["the", "--dtype", "int8"],
+        ["the", "--max-new-tokens", "many"],
+        ["the", "--no-such-option"],
+    ],
+    ids=str,
 )
 def test_arguments_that_are_none(capsys, arguments):
     with pytest.raises(SystemExit, match=said("2")):

@@ -38,10 +38,18 @@ def test_scaled_rope(kind, place, key):
 @pytest.mark.parametrize(
     "name",
     [
-        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-        "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps", "rope_theta",
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "max_position_embeddings",
+        "rms_norm_eps",
+        "rope_theta",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("value", [0, -16])
 def test_size_that_is_not_positive(name, value):
     with pytest.raises(ValueError, match=said(f"{name} is {value}", "greater than 0")):
@@ -55,12 +63,16 @@ def test_size_that_is_no_number(value):
 
 
 def test_hidden_size_that_heads_do_not_divide():
-    with pytest.raises(ValueError, match=said("hidden_size 18", "num_attention_heads 4", "head_dim")):
+    with pytest.raises(
+        ValueError, match=said("hidden_size 18", "num_attention_heads 4", "head_dim")
+    ):
         tiny.config(hidden_size=18)
 
 
 def test_key_value_heads_that_do_not_divide():
-    with pytest.raises(ValueError, match=said("num_attention_heads 4", "num_key_value_heads 3")):
+    with pytest.raises(
+        ValueError, match=said("num_attention_heads 4", "num_key_value_heads 3")
+    ):
         tiny.config(num_key_value_heads=3)
 
 

@@ -16,7 +16,10 @@ def model():
 
 @pytest.mark.parametrize(("batch", "length"), [(0, 5), (1, 0), (-1, 5)])
 def test_cache_without_room(batch, length):
-    with pytest.raises(ValueError, match=said(f"batch_size is {batch}", f"max_length {length}", "at least 1")):
+    with pytest.raises(
+        ValueError,
+        match=said(f"batch_size is {batch}", f"max_length {length}", "at least 1"),
+    ):
         KVCache(tiny.config(), batch, length)
 
 
@@ -37,18 +40,27 @@ def test_full_cache():
 def test_cache_of_another_shape(shape, wrong):
     good, bad = torch.zeros(1, 2, 3, 4), torch.zeros(shape)
     key, value = (bad, good) if wrong == "key" else (good, bad)
-    with pytest.raises(ValueError, match=said(f"{wrong} is {shape}", "batch 1", "kv_heads 2", "head_dim 4")):
+    with pytest.raises(
+        ValueError,
+        match=said(f"{wrong} is {shape}", "batch 1", "kv_heads 2", "head_dim 4"),
+    ):
         KVCache(tiny.config(), 1, 5).update(key, value, 0)
 
 
 def test_key_and_value_of_other_lengths():
-    with pytest.raises(ValueError, match=said("key is (1, 2, 3, 4)", "value (1, 2, 2, 4)")):
-        KVCache(tiny.config(), 1, 5).update(torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 2, 4), 0)
+    with pytest.raises(
+        ValueError, match=said("key is (1, 2, 3, 4)", "value (1, 2, 2, 4)")
+    ):
+        KVCache(tiny.config(), 1, 5).update(
+            torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 2, 4), 0
+        )
 
 
 def test_cache_of_another_dtype():
     key = torch.zeros(1, 2, 3, 4)
-    with pytest.raises(ValueError, match=said("torch.float32", "torch.bfloat16", "dtype")):
+    with pytest.raises(
+        ValueError, match=said("torch.float32", "torch.bfloat16", "dtype")
+    ):
         KVCache(tiny.config(), 1, 5, dtype=torch.bfloat16).update(key, key, 0)
 
 
@@ -70,7 +82,10 @@ def test_layer_that_the_cache_has_not(layer):
 
 @pytest.mark.parametrize("shape", [(3, 16), (16,), (1, 2, 3, 16)])
 def test_layer_input_of_other_axes(shape):
-    with pytest.raises(ValueError, match=said(shape, "batch, length, hidden_size", "hidden_states[None]")):
+    with pytest.raises(
+        ValueError,
+        match=said(shape, "batch, length, hidden_size", "hidden_states[None]"),
+    ):
         LlamaDecoderLayer(tiny.config(), 0)(torch.zeros(shape))
 
 
@@ -81,19 +96,30 @@ def test_layer_input_of_another_hidden_size():
 
 @pytest.mark.parametrize("shape", [(1, 4), (3, 3), (1, 2)])
 def test_positions_for_other_tokens(shape):
-    layer, positions = LlamaDecoderLayer(tiny.config(), 0), torch.zeros(shape, dtype=torch.long)
+    layer, positions = (
+        LlamaDecoderLayer(tiny.config(), 0),
+        torch.zeros(shape, dtype=torch.long),
+    )
     with pytest.raises(ValueError, match=said(shape, "(2, 3, 16)", "(2, 3) or (1, 3)")):
         layer(torch.zeros(2, 3, 16), position_ids=positions)
     with pytest.raises(ValueError, match=said(shape, "(2, 3, 16)", "(2, 3) or (1, 3)")):
-        layer(torch.zeros(2, 3, 16), position_embeddings=layer.rotary_emb(torch.zeros(1), positions))
+        layer(
+            torch.zeros(2, 3, 16),
+            position_embeddings=layer.rotary_emb(torch.zeros(1), positions),
+        )
 
 
 def test_positions_without_a_batch():
     with pytest.raises(ValueError, match=said("(3,)", "(2, 3, 16)", "(1, 3)")):
-        LlamaDecoderLayer(tiny.config(), 0)(torch.zeros(2, 3, 16), position_ids=torch.arange(3))
+        LlamaDecoderLayer(tiny.config(), 0)(
+            torch.zeros(2, 3, 16), position_ids=torch.arange(3)
+        )
 
 
-@pytest.mark.parametrize("mask", [torch.ones(3, 4, dtype=torch.bool), torch.ones(2, 2, 3, 3), torch.ones(2, 3, 3)])
+@pytest.mark.parametrize(
+    "mask",
+    [torch.ones(3, 4, dtype=torch.bool), torch.ones(2, 2, 3, 3), torch.ones(2, 3, 3)],
+)
 def test_layer_mask_that_does_not_broadcast(mask):
     with pytest.raises(ValueError, match=said(tuple(mask.shape), "(2, 4, 3, 3)")):
         LlamaDecoderLayer(tiny.config(), 0)(torch.zeros(2, 3, 16), mask)
@@ -101,7 +127,9 @@ def test_layer_mask_that_does_not_broadcast(mask):
 
 def test_layer_mask_of_integers():
     with pytest.raises(ValueError, match=said(torch.int64, "attn_mask.bool()")):
-        LlamaDecoderLayer(tiny.config(), 0)(torch.zeros(2, 3, 16), torch.ones(3, 3, dtype=torch.long))
+        LlamaDecoderLayer(tiny.config(), 0)(
+            torch.zeros(2, 3, 16), torch.ones(3, 3, dtype=torch.long)
+        )
 
 
 # ---- the model
@@ -110,32 +138,55 @@ def test_layer_mask_of_integers():
 @pytest.mark.parametrize("wrong", [-1, len(tiny.TOKENS), 10**6, -(10**6)])
 def test_id_outside_the_vocabulary(model, wrong):
     ids = torch.tensor([[0, 1, wrong, 2]])
-    with pytest.raises(ValueError, match=said(f"contains {wrong}", f"{len(tiny.TOKENS)} tokens", f"0 to {tiny.END}")):
+    with pytest.raises(
+        ValueError,
+        match=said(
+            f"contains {wrong}", f"{len(tiny.TOKENS)} tokens", f"0 to {tiny.END}"
+        ),
+    ):
         model(ids)
-    with pytest.raises(ValueError, match=said(f"contains {wrong}", f"{len(tiny.TOKENS)} tokens")):
+    with pytest.raises(
+        ValueError, match=said(f"contains {wrong}", f"{len(tiny.TOKENS)} tokens")
+    ):
         generate(model, ids, 1)
 
 
-@pytest.mark.parametrize("ids", [torch.zeros(1, 3), torch.zeros(3, dtype=torch.long), torch.zeros(1, 1, 3, dtype=torch.long)])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        torch.zeros(1, 3),
+        torch.zeros(3, dtype=torch.long),
+        torch.zeros(1, 1, 3, dtype=torch.long),
+    ],
+)
 def test_ids_of_another_kind(model, ids):
-    with pytest.raises(ValueError, match=said(ids.dtype, tuple(ids.shape), "batch, length", "torch.tensor([ids])")):
+    with pytest.raises(
+        ValueError,
+        match=said(ids.dtype, tuple(ids.shape), "batch, length", "torch.tensor([ids])"),
+    ):
         model(ids)
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (1, 5), (2, 6)])
 def test_attention_mask_of_another_width(model, shape):
-    with pytest.raises(ValueError, match=said(shape, "2 sequences of 5 tokens", "(2, 5)")):
+    with pytest.raises(
+        ValueError, match=said(shape, "2 sequences of 5 tokens", "(2, 5)")
+    ):
         model(tiny.ids(2, 5), torch.ones(shape, dtype=torch.long))
 
 
 def test_attention_mask_that_leaves_out_the_cache(model):
     cache = KVCache(model.config, 2, 10)
     model(tiny.ids(2, 4), past_key_values=cache)
-    with pytest.raises(ValueError, match=said("(2, 1)", "5 tokens", "4 of them cached", "(2, 5)")):
+    with pytest.raises(
+        ValueError, match=said("(2, 1)", "5 tokens", "4 of them cached", "(2, 5)")
+    ):
         model(tiny.ids(2, 1), torch.ones(2, 1, dtype=torch.long), past_key_values=cache)
 
 
-@pytest.mark.parametrize("mask", [torch.full((1, 3), 2), torch.ones(1, 3), torch.tensor([[0, -1, 1]])])
+@pytest.mark.parametrize(
+    "mask", [torch.full((1, 3), 2), torch.ones(1, 3), torch.tensor([[0, -1, 1]])]
+)
 def test_attention_mask_of_other_values(model, mask):
     with pytest.raises(ValueError, match=said(mask.dtype, "0 and 1")):
         model(tiny.ids(1, 3), mask)
@@ -147,7 +198,9 @@ def test_attention_mask_without_a_batch(model):
 
 
 def test_model_positions_for_other_tokens(model):
-    with pytest.raises(ValueError, match=said("(1, 4)", "(2, 5, 16)", "(2, 5) or (1, 5)")):
+    with pytest.raises(
+        ValueError, match=said("(1, 4)", "(2, 5, 16)", "(2, 5) or (1, 5)")
+    ):
         model(tiny.ids(2, 5), position_ids=torch.arange(4)[None])
 
 
@@ -172,7 +225,10 @@ def test_refused_call_leaves_the_cache_as_it_was(model):
     ids = tiny.ids(1, 6)
     model(ids[:, :4], past_key_values=cache)
     keys = cache.keys.clone()
-    for bad in ({"input_ids": ids}, {"input_ids": ids[:, 4:], "attention_mask": torch.ones(1, 3, dtype=torch.long)}):
+    for bad in (
+        {"input_ids": ids},
+        {"input_ids": ids[:, 4:], "attention_mask": torch.ones(1, 3, dtype=torch.long)},
+    ):
         with pytest.raises(ValueError, match=said("4", "6")):
             model(**bad, past_key_values=cache)
     assert cache.length == 4
@@ -182,26 +238,43 @@ def test_refused_call_leaves_the_cache_as_it_was(model):
 # ---- generation
 
 
+def zeros(*shape):
+    return torch.zeros(shape, dtype=torch.long)
+
+
+RIGHT_PADDED = torch.tensor([[1, 1, 1], [1, 1, 0]])
+REQUESTS = {
+    "list": ([1, 2, 3], 5, {}, ("list", "torch.tensor([ids])")),
+    "floats": (torch.zeros(1, 3), 5, {}, ("torch.float32", "(1, 3)", "integers")),
+    "empty prompt": (zeros(1, 0), 5, {}, ("(1, 0)", "at least one token")),
+    "no prompts": (zeros(0, 3), 5, {}, ("(0, 3)", "at least one token")),
+    "negative count": (zeros(1, 3), -1, {}, ("max_new_tokens is -1", "negative")),
+    "negative temperature": (
+        zeros(1, 3), 5, {"temperature": -0.5},
+        ("temperature -0.5", "negative"),
+    ),
+    "too many tokens": (zeros(1, 100), 29, {}, ("100 tokens", "29 new", "128 positions", "for 28")),
+    "too long a prompt": (zeros(1, 129), 0, {}, ("129 tokens", "128 positions", "ask for 0")),
+    "mask of another width": (
+        zeros(2, 3), 5, {"attention_mask": zeros(2, 4)},
+        ("(2, 4)", "(2, 3)", "must be equal"),
+    ),
+    "padding on the right": (
+        zeros(2, 3), 5, {"attention_mask": RIGHT_PADDED},
+        ("ends in 0", "left"),
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("run", [generate, generate_stream])
 @pytest.mark.parametrize(
-    ("arguments", "options", "quotes"),
-    [
-        (([1, 2, 3], 5), {}, ("list", "torch.tensor([ids])")),
-        ((torch.zeros(1, 3), 5), {}, ("torch.float32", "(1, 3)", "integers")),
-        ((torch.zeros(1, 0, dtype=torch.long), 5), {}, ("(1, 0)", "at least one token")),
-        ((torch.zeros(0, 3, dtype=torch.long), 5), {}, ("(0, 3)", "at least one token")),
-        ((tiny.ids(1, 3), -1), {}, ("max_new_tokens is -1", "negative")),
-        ((tiny.ids(1, 3), 5), {"temperature": -0.5}, ("temperature -0.5", "negative")),
-        ((tiny.ids(1, 100), 29), {}, ("100 tokens", "29 new", "128 positions", "ask for 28")),
-        ((tiny.ids(1, 129), 0), {}, ("129 tokens", "128 positions", "ask for 0")),
-        ((tiny.ids(2, 3), 5), {"attention_mask": torch.ones(2, 4)}, ("(2, 4)", "(2, 3)", "must be equal")),
-        ((tiny.ids(2, 3), 5), {"attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]])}, ("ends in 0", "left")),
-    ],
-    ids=str,
+    ("ids", "count", "options", "quotes"), REQUESTS.values(), ids=REQUESTS
 )
-def test_request_is_refused_before_anything_is_computed(model, run, arguments, options, quotes):
+def test_request_is_refused_before_anything_is_computed(
+    model, run, ids, count, options, quotes
+):
     with pytest.raises(ValueError, match=said(*quotes)):
-        run(model, *arguments, **options)
+        run(model, ids, count, **options)
 
 
 @pytest.mark.parametrize("mask", [torch.tensor([[0, 2, 1]]), torch.ones(1, 3)])

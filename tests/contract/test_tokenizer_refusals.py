@@ -18,7 +18,9 @@ def test_id_outside_the_vocabulary(tokenizer, wrong):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ValueError, match=said(tmp_path / "tokenizer.json", "not a tokenizer.json")):
+    with pytest.raises(
+        ValueError, match=said(tmp_path / "tokenizer.json", "not a tokenizer.json")
+    ):
         Tokenizer.from_file(tmp_path / "tokenizer.json")
 
 
@@ -28,4 +30,6 @@ def test_other_kind_of_tokenizer():
     with pytest.raises(ValueError, match=said("None", "byte-level BPE")):
         Tokenizer.from_gguf({})
     with pytest.raises(ValueError, match=said("'qwen2'", "'gpt-2', 'smollm'")):
-        Tokenizer.from_gguf({"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2"})
+        Tokenizer.from_gguf(
+            {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2"}
+        )

@@ -10,13 +10,17 @@ from copy import deepcopy
 import pytest
 import toc
 
-LOCAL_PATH = re.compile(r"(?<![\w.])(?:/work|/tmp|/home|/root|/Users|/content)/|site-packages|[A-Z]:\\\\")
+LOCAL_PATH = re.compile(
+    r"(?<![\w.])(?:/work|/tmp|/home|/root|/Users|/content)/|site-packages|[A-Z]:\\\\"
+)
 UNCHECKED = {"nbval-skip", "nbval-ignore-output", "NBVAL_SKIP", "NBVAL_IGNORE_OUTPUT"}
 
 
 def code_cells(notebook):
     return [
-        cell for cell in notebook["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
     ]
 
 
@@ -27,7 +31,9 @@ def tags(cell):
 def not_run_in_order(notebook):
     counts = [cell["execution_count"] for cell in code_cells(notebook)]
     return (
-        [] if counts == [*range(1, len(counts) + 1)] else [f"execution counts are {counts}: make notebooks"]
+        []
+        if counts == [*range(1, len(counts) + 1)]
+        else [f"execution counts are {counts}: make notebooks"]
     )
 
 
@@ -44,7 +50,8 @@ def unchecked(notebook):
     return [
         f"cell {cell['execution_count']} is kept from nbval"
         for cell in code_cells(notebook)
-        if tags(cell) & UNCHECKED or any(mark in "".join(cell["source"]) for mark in UNCHECKED)
+        if tags(cell) & UNCHECKED
+        or any(mark in "".join(cell["source"]) for mark in UNCHECKED)
     ]
 
 
@@ -61,7 +68,8 @@ def expected_errors_missing(notebook):
     return [
         f"cell {cell['execution_count']} is tagged raises-exception and raised nothing"
         for cell in code_cells(notebook)
-        if "raises-exception" in tags(cell) and all(out["output_type"] != "error" for out in cell["outputs"])
+        if "raises-exception" in tags(cell)
+        and all(out["output_type"] != "error" for out in cell["outputs"])
     ]
 
 
@@ -105,7 +113,9 @@ def test_notebook(path):
 
 
 def test_every_notebook_is_in_the_book():
-    stored = {str(path.relative_to(toc.ROOT)) for path in (toc.ROOT / "book").glob("*.ipynb")}
+    stored = {
+        str(path.relative_to(toc.ROOT)) for path in (toc.ROOT / "book").glob("*.ipynb")
+    }
     assert stored == set(toc.notebooks())
 
 
@@ -128,7 +138,11 @@ GOOD = {
     "cells": [
         {"cell_type": "markdown", "metadata": {}, "source": ["Text"]},
         cell(1, stream("(2, 4) and/or /tmpfs\n")),
-        cell(2, [{"output_type": "error", "ename": "ValueError"}], tags=["raises-exception"]),
+        cell(
+            2,
+            [{"output_type": "error", "ename": "ValueError"}],
+            tags=["raises-exception"],
+        ),
     ],
 }
 
@@ -152,11 +166,19 @@ def test_a_good_notebook_passes(check):
         (writes_to_stderr, with_cell(cell(3, stream("warned", "stderr")))),
         (unchecked, with_cell(cell(3, tags=["nbval-skip"]))),
         (unchecked, with_cell(cell(3, source="# NBVAL_IGNORE_OUTPUT"))),
-        (unexpected_errors, with_cell(cell(3, [{"output_type": "error", "ename": "KeyError"}]))),
+        (
+            unexpected_errors,
+            with_cell(cell(3, [{"output_type": "error", "ename": "KeyError"}])),
+        ),
         (expected_errors_missing, with_cell(cell(3, tags=["raises-exception"]))),
         (local_paths, with_cell(cell(3, stream("/home/me/a")))),
         (local_paths, with_cell(cell(3, stream("site-packages")))),
-        (timestamps, with_cell(cell(3, execution={"iopub.execute_input": "2026-01-01T00:00:00Z"}))),
+        (
+            timestamps,
+            with_cell(
+                cell(3, execution={"iopub.execute_input": "2026-01-01T00:00:00Z"})
+            ),
+        ),
         (other_kernel, {**GOOD, "metadata": {"kernelspec": {"name": "my-venv"}}}),
         (other_kernel, {**GOOD, "metadata": {}}),
     ],

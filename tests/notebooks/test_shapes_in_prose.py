@@ -39,7 +39,10 @@ def printed(notebook):
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            for text in [output.get("text", ""), *(data.get(kind, "") for kind in TEXTS)]:
+            for text in [
+                output.get("text", ""),
+                *(data.get(kind, "") for kind in TEXTS),
+            ]:
                 plain = html.unescape(re.sub(r"<[^>]*>", "", "".join(text)))
                 shapes.update(tuples(PRINTED, plain))
     return shapes
@@ -48,7 +51,9 @@ def printed(notebook):
 def unproven(notebook):
     shown = printed(notebook)
     return [
-        f"cell {cell}: {shape} was never printed" for cell, shape in claims(notebook) if shape not in shown
+        f"cell {cell}: {shape} was never printed"
+        for cell, shape in claims(notebook)
+        if shape not in shown
     ]
 
 
@@ -61,14 +66,24 @@ def notebook(text, *outputs):
     return {
         "cells": [
             {"cell_type": "markdown", "source": [text]},
-            {"cell_type": "code", "source": ["x.shape, (9, 9)"], "outputs": list(outputs)},
+            {
+                "cell_type": "code",
+                "source": ["x.shape, (9, 9)"],
+                "outputs": list(outputs),
+            },
         ]
     }
 
 
 STREAM = {"output_type": "stream", "name": "stdout", "text": ["x is (2, 4)\n"]}
-SIZE = {"output_type": "execute_result", "data": {"text/plain": ["torch.Size([1, 8, 2])"]}}
-TABLE = {"output_type": "display_data", "data": {"text/html": ["<td>(<b>3</b>,&nbsp;5)</td>"]}}
+SIZE = {
+    "output_type": "execute_result",
+    "data": {"text/plain": ["torch.Size([1, 8, 2])"]},
+}
+TABLE = {
+    "output_type": "display_data",
+    "data": {"text/html": ["<td>(<b>3</b>,&nbsp;5)</td>"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -95,4 +110,6 @@ def test_proven(text):
     ],
 )
 def test_unproven(text, shape):
-    assert unproven(notebook(text, STREAM, SIZE, TABLE)) == [f"cell 1: {shape} was never printed"]
+    assert unproven(notebook(text, STREAM, SIZE, TABLE)) == [
+        f"cell 1: {shape} was never printed"
+    ]

@@ -10,7 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def pages() -> list[str]:
     """Every page, in the book's order, as its path from the repository without suffix."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"]] + [
+        chapter["file"] for part in toc["parts"] for chapter in part["chapters"]
+    ]
 
 
 def notebooks() -> list[str]:

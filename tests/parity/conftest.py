@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def hf_llama():
-    """Make a random Hugging Face Llama, far enough from zero for a fault to show; options are LlamaConfig's."""
+    """Make a random Hugging Face Llama with weights wide enough for a fault to show."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

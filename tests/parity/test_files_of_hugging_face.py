@@ -48,7 +48,9 @@ def test_gguf(hf_llama, tmp_path, name):
     config = LlamaConfig.from_hf(theirs.config.to_dict())
     if config.tie_word_embeddings:
         del weights["lm_head.weight"]
-    loaded, tokenizer = load(tiny.write_gguf(tmp_path / "tiny.gguf", config, weights), device="cpu")
+    loaded, tokenizer = load(
+        tiny.write_gguf(tmp_path / "tiny.gguf", config, weights), device="cpu"
+    )
     assert tokenizer.vocab_size == len(tiny.TOKENS)
     assert_same_logits(loaded, theirs)
 
@@ -59,5 +61,7 @@ def test_gguf_as_hugging_face_reads_it(hf_llama, tmp_path):
     theirs = hf_llama(vocab_size=len(tiny.TOKENS))
     config = LlamaConfig.from_hf(theirs.config.to_dict())
     path = tiny.write_gguf(tmp_path / "tiny.gguf", config, theirs.state_dict())
-    read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=path.name, dtype=torch.float32).eval()
+    read = AutoModelForCausalLM.from_pretrained(
+        tmp_path, gguf_file=path.name, dtype=torch.float32
+    ).eval()
     assert_same_logits(load(path, device="cpu")[0], read)

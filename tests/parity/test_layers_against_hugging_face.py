@@ -1,7 +1,11 @@
 import pytest
 import torch
 from transformers import DynamicCache
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb, repeat_kv
+from transformers.models.llama.modeling_llama import (
+    LlamaRotaryEmbedding,
+    apply_rotary_pos_emb,
+    repeat_kv,
+)
 
 import companion
 from companion import KVCache, LlamaConfig, apply_rope, causal_mask
@@ -22,7 +26,9 @@ def test_config_of_hugging_faces_defaults(hf_llama):
 # ---- parts: the same operations in the same order, so the same bits
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str
+)
 def test_norm(hf_llama, as_ours, dtype):
     theirs = hf_llama(dtype=dtype, rms_norm_eps=1e-5)
     ours = as_ours(theirs)
@@ -35,7 +41,9 @@ def test_mlp(hf_llama, as_ours, bias):
     theirs = hf_llama(mlp_bias=bias)
     ours = as_ours(theirs)
     x = torch.randn(2, 64, 64)
-    torch.testing.assert_close(ours.model.layers[0].mlp(x), theirs.model.layers[0].mlp(x), **EXACT)
+    torch.testing.assert_close(
+        ours.model.layers[0].mlp(x), theirs.model.layers[0].mlp(x), **EXACT
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -44,7 +52,9 @@ def test_rotary_embedding(hf_llama, dtype, theta):
     config = hf_llama(head_dim=16, rope_theta=theta).config
     positions = torch.tensor([[0, 1, 2, 3], [7, 100, 1000, 8191]])
     x = torch.empty(1, dtype=dtype)
-    ours = companion.LlamaRotaryEmbedding(LlamaConfig.from_hf(config.to_dict()))(x, positions)
+    ours = companion.LlamaRotaryEmbedding(LlamaConfig.from_hf(config.to_dict()))(
+        x, positions
+    )
     theirs = LlamaRotaryEmbedding(config)(x, positions)
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our, their, **EXACT)
@@ -52,7 +62,9 @@ def test_rotary_embedding(hf_llama, dtype, theta):
 
 def test_apply_rotary(hf_llama):
     query, key = torch.randn(2, 8, 4, 8), torch.randn(2, 2, 4, 8)
-    cos, sin = LlamaRotaryEmbedding(hf_llama().config)(query, torch.tensor([[0, 1, 2, 3], [4, 9, 30, 31]]))
+    cos, sin = LlamaRotaryEmbedding(hf_llama().config)(
+        query, torch.tensor([[0, 1, 2, 3], [4, 9, 30, 31]])
+    )
     their_query, their_key = apply_rotary_pos_emb(query, key, cos, sin)
     torch.testing.assert_close(apply_rope(query, cos, sin), their_query, **EXACT)
     torch.testing.assert_close(apply_rope(key, cos, sin), their_key, **EXACT)
@@ -77,21 +89,31 @@ CONFIGS = {
 
 def both_layers(hf_llama, as_ours, **options):
     theirs = hf_llama(**options)
-    return as_ours(theirs).model.layers[1], theirs.model.layers[1], theirs.model.rotary_emb
+    return (
+        as_ours(theirs).model.layers[1],
+        theirs.model.layers[1],
+        theirs.model.rotary_emb,
+    )
 
 
 def assert_layers_agree(ours, theirs, rotary, x, positions, our_mask, their_mask):
     angles = rotary(x, positions)
     output = ours(x, our_mask, position_embeddings=angles)
-    expected = theirs(x, attention_mask=their_mask, position_ids=positions, position_embeddings=angles)
+    expected = theirs(
+        x, attention_mask=their_mask, position_ids=positions, position_embeddings=angles
+    )
     torch.testing.assert_close(output, expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
 def test_layer(hf_llama, as_ours, options, attention):
-    ours, theirs, rotary = both_layers(hf_llama, as_ours, attention=attention, **options)
-    added = torch.zeros(64, 64).masked_fill(~causal_mask(64), torch.finfo(torch.float32).min)[None, None]
+    ours, theirs, rotary = both_layers(
+        hf_llama, as_ours, attention=attention, **options
+    )
+    added = torch.zeros(64, 64).masked_fill(
+        ~causal_mask(64), torch.finfo(torch.float32).min
+    )[None, None]
     x, positions = torch.randn(2, 64, 64), torch.arange(64)[None]
     assert_layers_agree(ours, theirs, rotary, x, positions, None, added)
     assert_layers_agree(ours, theirs, rotary, x, positions, added, added)
@@ -110,32 +132,55 @@ def test_layer_with_hugging_faces_cache(hf_llama, as_ours, chunks):
     theirs = hf_llama()
     ours = as_ours(theirs)
     our_layer, their_layer = ours.model.layers[0], theirs.model.layers[0]
-    caches = KVCache(ours.config, 2, 64), DynamicCache(config=theirs.config), DynamicCache(config=theirs.config)
+    caches = (
+        KVCache(ours.config, 2, 64),
+        DynamicCache(config=theirs.config),
+        DynamicCache(config=theirs.config),
+    )
     start = 0
     for x in torch.randn(2, 64, 64).split(chunks, dim=1):
         stop = start + x.shape[1]
         positions = torch.arange(start, stop)[None]
-        angles, mask = theirs.model.rotary_emb(x, positions), causal_mask(x.shape[1], stop)[None, None]
-        expected = their_layer(x, mask, positions, caches[2], use_cache=True, position_embeddings=angles)
+        angles, mask = (
+            theirs.model.rotary_emb(x, positions),
+            causal_mask(x.shape[1], stop)[None, None],
+        )
+        expected = their_layer(
+            x, mask, positions, caches[2], use_cache=True, position_embeddings=angles
+        )
         through_our_cache = our_layer(x, past_key_values=caches[0])
-        through_their_cache = our_layer(x, mask, positions, caches[1], use_cache=True, position_embeddings=angles)
+        through_their_cache = our_layer(
+            x, mask, positions, caches[1], use_cache=True, position_embeddings=angles
+        )
         torch.testing.assert_close(through_our_cache, expected, atol=2e-5, rtol=0)
         torch.testing.assert_close(through_their_cache, expected, atol=2e-5, rtol=0)
         caches[0].advance(x.shape[1])
         start = stop
     assert caches[1].get_seq_length() == 64
-    torch.testing.assert_close(caches[0].keys[0], caches[2].layers[0].keys, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        caches[0].keys[0], caches[2].layers[0].keys, atol=1e-5, rtol=0
+    )
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str
+)
 def test_layer_rounds_as_hugging_faces_eager_layer_does(hf_llama, as_ours, dtype):
-    ours, theirs, rotary = both_layers(hf_llama, as_ours, attention="eager", dtype=dtype)
+    ours, theirs, rotary = both_layers(
+        hf_llama, as_ours, attention="eager", dtype=dtype
+    )
     x, positions = torch.randn(2, 64, 64, dtype=dtype), torch.arange(64)[None]
-    added = torch.zeros(64, 64, dtype=dtype).masked_fill(~causal_mask(64), torch.finfo(dtype).min)[None, None]
+    added = torch.zeros(64, 64, dtype=dtype).masked_fill(
+        ~causal_mask(64), torch.finfo(dtype).min
+    )[None, None]
     angles = rotary(x, positions)
-    expected = theirs(x, attention_mask=added, position_ids=positions, position_embeddings=angles)
+    expected = theirs(
+        x, attention_mask=added, position_ids=positions, position_embeddings=angles
+    )
     for mask in (None, added):
-        torch.testing.assert_close(ours(x, mask, position_embeddings=angles), expected, **EXACT)
+        torch.testing.assert_close(
+            ours(x, mask, position_embeddings=angles), expected, **EXACT
+        )
 
 
 def test_stack_of_layers_finds_its_positions_in_hugging_faces_cache(hf_llama, as_ours):
@@ -144,7 +189,7 @@ def test_stack_of_layers_finds_its_positions_in_hugging_faces_cache(hf_llama, as
     x, outputs = torch.randn(1, 6, 64), []
     for chunk in x.split([4, 1, 1], dim=1):
         for layer in layers:
-            chunk = layer(chunk, past_key_values=cache)  # noqa: PLW2901
+            chunk = layer(chunk, past_key_values=cache)
         outputs.append(chunk)
     for layer in layers:
         x = layer(x)

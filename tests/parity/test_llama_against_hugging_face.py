@@ -5,7 +5,12 @@ import pytest
 import torch
 
 import companion
-from companion import KVCache, generate, position_ids_from_mask, scaled_dot_product_attention
+from companion import (
+    KVCache,
+    generate,
+    position_ids_from_mask,
+    scaled_dot_product_attention,
+)
 from companion.rope import inverse_frequencies
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
@@ -16,7 +21,12 @@ CONFIGS = {
     "MQA 8:1": {"num_key_value_heads": 1},
     "MHA 8:8": {"num_key_value_heads": 8},
     "head_dim wider": {"head_dim": 16},
-    "head_dim narrower": {"hidden_size": 48, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 6},
+    "head_dim narrower": {
+        "hidden_size": 48,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 3,
+        "head_dim": 6,
+    },
     "tied": {"tie_word_embeddings": True},
     "attention_bias": {"attention_bias": True},
     "mlp_bias": {"mlp_bias": True},
@@ -38,7 +48,10 @@ def test_logits(hf_llama, as_ours, options):
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_left_padded_batch(hf_llama, as_ours, attention):
     theirs = hf_llama(attention)
-    ids, mask = torch.randint(97, (3, 64)), torch.arange(64) >= torch.tensor([[0], [20], [63]])
+    ids, mask = (
+        torch.randint(97, (3, 64)),
+        torch.arange(64) >= torch.tensor([[0], [20], [63]]),
+    )
     positions = position_ids_from_mask(mask.long())
     logits = as_ours(theirs)(ids, mask, positions)
     expected = theirs(ids, attention_mask=mask.long(), position_ids=positions).logits
@@ -48,8 +61,12 @@ def test_left_padded_batch(hf_llama, as_ours, attention):
 def test_positions_of_ones_own(hf_llama, as_ours):
     theirs = hf_llama()
     ids, positions = torch.randint(97, (2, 64)), torch.randint(0, 4, (2, 64)).cumsum(-1)
-    expected = theirs(ids, position_ids=positions, attention_mask=torch.ones(2, 64, dtype=torch.long)).logits
-    torch.testing.assert_close(as_ours(theirs)(ids, position_ids=positions), expected, **TOLERANCE)
+    expected = theirs(
+        ids, position_ids=positions, attention_mask=torch.ones(2, 64, dtype=torch.long)
+    ).logits
+    torch.testing.assert_close(
+        as_ours(theirs)(ids, position_ids=positions), expected, **TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("chunks", [[60, 1, 1, 1, 1], [16, 16, 32]], ids=str)
@@ -57,26 +74,43 @@ def test_logits_through_the_cache(hf_llama, as_ours, chunks):
     theirs = hf_llama()
     ours, ids = as_ours(theirs), torch.randint(97, (2, 64))
     cache = KVCache(ours.config, 2, 64)
-    logits = torch.cat([ours(chunk, past_key_values=cache) for chunk in ids.split(chunks, dim=1)], dim=1)
+    logits = torch.cat(
+        [ours(chunk, past_key_values=cache) for chunk in ids.split(chunks, dim=1)],
+        dim=1,
+    )
     torch.testing.assert_close(logits, theirs(ids).logits, **TOLERANCE)
 
 
 def test_greedy_generation(hf_llama, as_ours):
     theirs = hf_llama(dtype=torch.float64)
-    ids, mask = torch.randint(97, (3, 8)), torch.arange(8) >= torch.tensor([[0], [3], [7]])
+    ids, mask = (
+        torch.randint(97, (3, 8)),
+        torch.arange(8) >= torch.tensor([[0], [3], [7]]),
+    )
     theirs.generation_config.eos_token_id = None
-    expected = theirs.generate(ids, attention_mask=mask.long(), max_new_tokens=40, do_sample=False, pad_token_id=0)
-    assert torch.equal(generate(as_ours(theirs), ids, 40, attention_mask=mask.long()), expected)
+    expected = theirs.generate(
+        ids,
+        attention_mask=mask.long(),
+        max_new_tokens=40,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    assert torch.equal(
+        generate(as_ours(theirs), ids, 40, attention_mask=mask.long()), expected
+    )
 
 
-# ---- Planted faults. The shapes stay right; the logits must not, or the tolerance above would prove nothing.
+# ---- Planted faults. The shapes stay right; the logits must not, or the tolerance above
+# would prove nothing.
 
 
 def interleaved_rope(x, cos, sin):
     """RoPE over the pairs (0, 1), (2, 3) ... instead of (0, d/2), (1, d/2 + 1) ..."""
     cos, sin = (half[:, None, :, : x.shape[-1] // 2] for half in (cos, sin))
     even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+    return torch.stack(
+        (even * cos - odd * sin, even * sin + odd * cos), dim=-1
+    ).flatten(-2)
 
 
 def rope_on_queries_only(x, cos, sin):
@@ -96,7 +130,9 @@ def tiled_heads(query, key, value):
 def shifted_mask(offset):
     def mask(q_len, kv_len=None, *, device=None):
         kv_len = q_len if kv_len is None else kv_len
-        return torch.ones(q_len, kv_len, dtype=torch.bool, device=device).tril(kv_len - q_len + offset)
+        return torch.ones(q_len, kv_len, dtype=torch.bool, device=device).tril(
+            kv_len - q_len + offset
+        )
 
     return mask
 
@@ -109,8 +145,15 @@ def relu_swiglu(gate, up):
     return gate.relu() * up
 
 
-def post_norm(self, hidden_states, attention_mask=None, position_embeddings=None, **options):
-    attended = self.self_attn(hidden_states, position_embeddings, attention_mask, options.get("past_key_values"))
+def post_norm(
+    self, hidden_states, attention_mask=None, position_embeddings=None, **options
+):
+    attended = self.self_attn(
+        hidden_states,
+        position_embeddings,
+        attention_mask,
+        options.get("past_key_values"),
+    )
     hidden_states = self.input_layernorm(hidden_states + attended)
     return self.post_attention_layernorm(hidden_states + self.mlp(hidden_states))
 
@@ -120,7 +163,7 @@ def norm_that_subtracts_the_mean(x, weight, eps):
 
 
 def llama3_frequencies(head_dim, theta, device=None):
-    """What rope_type llama3 does with factor 8: slow the pairs that turn less than once in 64 positions."""
+    """Slow the pairs that turn less than once in 64 positions, as rope_type llama3 does."""
     frequencies = inverse_frequencies(head_dim, theta, device)
     return torch.where(2 * math.pi / frequencies > 64, frequencies / 8, frequencies)
 
@@ -136,8 +179,14 @@ FAULTS = {
     "mask hides the token itself": ("companion.model.causal_mask", shifted_mask(-1)),
     "gate and up swapped": ("companion.mlp.swiglu", swapped_swiglu),
     "ReLU for SiLU": ("companion.mlp.swiglu", relu_swiglu),
-    "norm after instead of before": ("companion.decoder.LlamaDecoderLayer.forward", post_norm),
-    "norm subtracts the mean": ("companion.norm.rms_norm", norm_that_subtracts_the_mean),
+    "norm after instead of before": (
+        "companion.decoder.LlamaDecoderLayer.forward",
+        post_norm,
+    ),
+    "norm subtracts the mean": (
+        "companion.norm.rms_norm",
+        norm_that_subtracts_the_mean,
+    ),
 }
 
 
@@ -157,7 +206,9 @@ def test_fault_shows(hf_llama, as_ours, monkeypatch, target, fault):
     assert_differs(ours(ids), expected)
 
 
-@pytest.mark.parametrize("scale", [1.0, 64**-0.5], ids=["no scale", "scale by hidden_size"])
+@pytest.mark.parametrize(
+    "scale", [1.0, 64**-0.5], ids=["no scale", "scale by hidden_size"]
+)
 def test_wrong_scale_shows(hf_llama, as_ours, scale):
     def attend(query, key, value, **options):
         return scaled_dot_product_attention(query, key, value, scale=scale, **options)
@@ -166,7 +217,9 @@ def test_wrong_scale_shows(hf_llama, as_ours, scale):
     assert_differs(as_ours(theirs, attend=attend)(ids), theirs(ids).logits)
 
 
-@pytest.mark.parametrize("changes", [{"rope_theta": 20000.0}, {"rms_norm_eps": 1e-5}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"rope_theta": 20000.0}, {"rms_norm_eps": 1e-5}], ids=str
+)
 def test_wrong_constant_shows(hf_llama, as_ours, changes):
     theirs = hf_llama(num_hidden_layers=6)
     right, ids = as_ours(theirs), torch.randint(97, (2, 64))

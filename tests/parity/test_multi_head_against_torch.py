@@ -6,8 +6,10 @@ from companion import MultiHeadAttention
 
 
 def both(hidden_size, num_heads, bias):
-    """torch's module, and ours with its weights: torch keeps q, k and v in one matrix, one under the other."""
-    theirs = nn.MultiheadAttention(hidden_size, num_heads, bias=bias, batch_first=True).requires_grad_(False)
+    """torch's module, and ours with its weights: torch stacks those of q, k and v."""
+    theirs = nn.MultiheadAttention(
+        hidden_size, num_heads, bias=bias, batch_first=True
+    ).requires_grad_(False)
     ours = MultiHeadAttention(hidden_size, num_heads, bias=bias).requires_grad_(False)
     weights = {"o_proj.weight": theirs.out_proj.weight}
     for name, weight in zip("qkv", theirs.in_proj_weight.chunk(3), strict=True):
@@ -23,7 +25,9 @@ def both(hidden_size, num_heads, bias):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(("hidden_size", "num_heads"), [(8, 1), (8, 2), (8, 8), (60, 5)])
+@pytest.mark.parametrize(
+    ("hidden_size", "num_heads"), [(8, 1), (8, 2), (8, 8), (60, 5)]
+)
 def test_without_a_mask(hidden_size, num_heads, bias):
     ours, theirs = both(hidden_size, num_heads, bias)
     x = torch.randn(3, 7, hidden_size)
@@ -44,10 +48,14 @@ def test_padding():
     ours, theirs = both(8, 2, True)
     x, real = torch.randn(3, 7, 8), torch.arange(7) < torch.tensor([[7], [4], [1]])
     expected, _ = theirs(x, x, x, key_padding_mask=~real)
-    torch.testing.assert_close(ours(x, real[:, None, None]), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        ours(x, real[:, None, None]), expected, atol=1e-6, rtol=1e-5
+    )
 
 
 def test_float_mask():
     ours, theirs = both(8, 2, False)
     x, mask = torch.randn(3, 7, 8), torch.randn(7, 7)
-    torch.testing.assert_close(ours(x, mask), theirs(x, x, x, attn_mask=mask)[0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        ours(x, mask), theirs(x, x, x, attn_mask=mask)[0], atol=1e-6, rtol=1e-5
+    )

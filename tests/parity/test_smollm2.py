@@ -1,7 +1,11 @@
-"""The bundled SmolLM2-135M-Instruct, against Hugging Face's reading of the same file."""
+"""The bundled SmolLM2-135M-Instruct, against other readings of the same file."""
 
+import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,27 +40,36 @@ def theirs():
     from transformers import AutoModelForCausalLM
 
     path = bundled_path()
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32
+    ).eval()
     model.generation_config.eos_token_id = None
     return model.requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def written(ours):
-    """What our model writes after each prompt: the long one alone, the others in one batch, padded on the left."""
+    """What our model writes after each prompt, all but the long one in a left-padded batch."""
     model, tokenizer = ours
     rows = {name: tokenizer.encode(prompt) for name, prompt in PROMPTS.items()}
     long = generate(model, torch.tensor([rows.pop("long")]), NEW)
     width = max(map(len, rows.values()))
     ids = torch.tensor([[PADDING] * (width - len(row)) + row for row in rows.values()])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows.values()])
+    mask = torch.tensor(
+        [[0] * (width - len(row)) + [1] * len(row) for row in rows.values()]
+    )
     batch = generate(model, ids, NEW, attention_mask=mask)
-    outputs = {name: output[None, width - len(row) :] for (name, row), output in zip(rows.items(), batch, strict=True)}
+    outputs = {
+        name: output[None, width - len(row) :]
+        for (name, row), output in zip(rows.items(), batch, strict=True)
+    }
     return {**outputs, "long": long}
 
 
 def test_weights_are_the_same_bits(ours, theirs):
-    weights = {name: x for name, x in theirs.state_dict().items() if name != "lm_head.weight"}
+    weights = {
+        name: x for name, x in theirs.state_dict().items() if name != "lm_head.weight"
+    }
     assert weights.keys() == ours[0].state_dict().keys()
     for name, weight in ours[0].state_dict().items():
         assert torch.equal(weight, weights[name]), name
@@ -64,11 +77,11 @@ def test_weights_are_the_same_bits(ours, theirs):
 
 def test_config_is_the_same(ours, theirs):
     config, reference = ours[0].config, theirs.config
-    for name in (
-        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-        "head_dim", "max_position_embeddings", "rms_norm_eps", "attention_bias", "mlp_bias", "tie_word_embeddings",
-    ):  # fmt: skip
-        assert getattr(config, name) == getattr(reference, name), name
+    for field in fields(config):
+        if field.name != "rope_theta":
+            assert getattr(config, field.name) == getattr(reference, field.name), (
+                field.name
+            )
     assert config.rope_theta == reference.rope_parameters["rope_theta"]
 
 
@@ -76,14 +89,16 @@ def test_config_is_the_same(ours, theirs):
 def test_logits_and_greedy_tokens(ours, theirs, written, name):
     output = written[name]
     expected = theirs(output).logits
-    torch.testing.assert_close(ours[0](output), expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(ours[0](output), expected, atol=5e-4, rtol=0)
     # each new token must be the reference's choice after those before it
     assert torch.equal(output[:, -NEW:], expected[:, -NEW - 1 : -1].argmax(-1))
 
 
 def test_greedy_tokens_of_hugging_faces_own_loop(ours, theirs, written):
     ids = torch.tensor([ours[1].encode(CHAT)])
-    expected = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=False)
+    expected = theirs.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=False
+    )
     assert torch.equal(written["chat"], expected)
 
 
@@ -95,6 +110,70 @@ def test_command_prints_that_text(ours, written):
     expected = tokenizer.decode(ids[:-NEW] + new[:end]) + "\n"
     options = ["--max-new-tokens", str(NEW), "--temperature", "0", "--device", "cpu"]
     command = [sys.executable, "-m", "companion", CHAT, *options]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8")
+    printed = subprocess.run(
+        command, check=True, capture_output=True, text=True, encoding="utf-8"
+    )
     assert printed.stdout == expected
     assert printed.stderr == ""
+
+
+# ---- the tokenizer
+
+RECORDED = json.loads(
+    (Path(__file__).parent / "tokenizer_llama_cpp.json").read_text(encoding="utf-8")
+)["cases"]
+TEXTS = [case["text"] for case in RECORDED]
+NO_TOKEN = "\x04", "\x06", "\U00040000"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(ours):
+    return ours[1]
+
+
+@pytest.fixture(scope="module")
+def their_tokenizer():
+    from transformers import AutoTokenizer
+
+    path = bundled_path()
+    return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=[ascii(text[:20]) for text in TEXTS])
+def test_ids_are_those_of_llama_cpp(tokenizer, case):
+    assert tokenizer.encode(case["text"]) == case["ids"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [t for t in TEXTS if not any(c in t for c in NO_TOKEN)],
+    ids=lambda t: ascii(t[:20]),
+)
+def test_text_comes_back(tokenizer, text):
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert "".join(tokenizer.decode_stream(tokenizer.encode(text))) == text
+
+
+# The file says `tokenizer.ggml.pre = smollm`: every digit is split off before GPT-2's rule is
+# applied. llama.cpp does so; Hugging Face's conversion of a GGUF leaves it out, which shows where
+# two spaces or line breaks stand before a digit, and in digits that are not ASCII.
+def is_split_alike(text):
+    return not re.search(r"\s\s\d", text) and not any(
+        c.isnumeric() and not c.isascii() for c in text
+    )
+
+
+@pytest.mark.parametrize(
+    "text", [t for t in TEXTS if is_split_alike(t)], ids=lambda t: ascii(t[:20])
+)
+def test_ids_are_those_of_hugging_face(tokenizer, their_tokenizer, text):
+    ids = tokenizer.encode(text)
+    assert ids == their_tokenizer(text).input_ids
+    assert tokenizer.decode(ids) == their_tokenizer.decode(
+        ids, clean_up_tokenization_spaces=False
+    )
+
+
+def test_end_of_text_is_hugging_faces(tokenizer, their_tokenizer):
+    assert tokenizer.stop_ids == (their_tokenizer.eos_token_id,)
+    assert tokenizer.vocab_size == len(their_tokenizer)

@@ -14,7 +14,13 @@ from playwright.sync_api import BrowserContext, Page, ViewportSize
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 
 
 def find_chromium() -> str:
@@ -39,20 +45,34 @@ class Visit:
         self.page.set_viewport_size(DESKTOP)
         self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        self.page.on(
+            "requestfailed",
+            lambda request: self.complaints.append(f"failed: {request.url}"),
+        )
+        self.page.on(
+            "console",
+            lambda message: self.complaints.append(f"{message.type}: {message.text}"),
+        )
+        self.page.on(
+            "pageerror", lambda error: self.complaints.append(f"page error: {error}")
+        )
         self.page.goto(file.as_uri() + query, wait_until="load")
         self.page.evaluate("document.fonts.ready")
 
     def resize(self, size: ViewportSize) -> None:
         if self.page.viewport_size != size:
             self.page.set_viewport_size(size)
-            self.page.wait_for_timeout(400)  # the theme adapts its tab stops 300 ms later
+            self.page.wait_for_timeout(
+                400
+            )  # the theme adapts its tab stops 300 ms later
 
     def files(self) -> set[Path]:
         """The files that the page consists of, itself included."""
-        return {Path(unquote(urlsplit(url).path)) for url in self.requests if url.startswith("file:")}
+        return {
+            Path(unquote(urlsplit(url).path))
+            for url in self.requests
+            if url.startswith("file:")
+        }
 
     def weight(self) -> tuple[int, int]:
         """Bytes of those files, as they are and as a server compresses them."""
@@ -63,7 +83,9 @@ class Visit:
 @cache
 def file_size(file: Path) -> tuple[int, int]:
     data = file.read_bytes()
-    packed = len(data) if file.suffix in {".woff2", ".png"} else len(gzip.compress(data))
+    packed = (
+        len(data) if file.suffix in {".woff2", ".png"} else len(gzip.compress(data))
+    )
     return len(data), packed
 
 
@@ -74,7 +96,11 @@ def complaints(visit: Visit) -> list[str]:
 
 def foreign_requests(visit: Visit) -> list[str]:
     """Requests that leave the site."""
-    return [url for url in visit.requests if urlsplit(url).scheme not in {"file", "data", "blob"}]
+    return [
+        url
+        for url in visit.requests
+        if urlsplit(url).scheme not in {"file", "data", "blob"}
+    ]
 
 
 def missing_names(visit: Visit) -> list[str]:
@@ -136,12 +162,21 @@ def parsed(file: Path) -> BeautifulSoup:
 
 @cache
 def anchors(file: Path) -> set[str]:
-    return {tag[name] for tag in parsed(file).find_all(True) for name in ("id", "name") if tag.has_attr(name)}
+    return {
+        tag[name]
+        for tag in parsed(file).find_all(True)
+        for name in ("id", "name")
+        if tag.has_attr(name)
+    }
 
 
 def broken_links(file: Path) -> list[str]:
     """Links and sources inside the site that lead nowhere."""
-    return [f"{file.name}: {link}" for link in sorted(set(links(file))) if not resolves(file, link)]
+    return [
+        f"{file.name}: {link}"
+        for link in sorted(set(links(file)))
+        if not resolves(file, link)
+    ]
 
 
 def links(file: Path) -> Iterable[str]:

@@ -30,10 +30,21 @@ def site() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
-    weights = [value for report in reports for key, value in report.user_properties if key == "weight"]
+    reports = [
+        report
+        for kind in ("passed", "failed")
+        for report in terminalreporter.getreports(kind)
+    ]
+    weights = [
+        value
+        for report in reports
+        for key, value in report.user_properties
+        if key == "weight"
+    ]
     if weights:
         terminalreporter.section("page weight")
         terminalreporter.line(f"{'page':<28}{'requests':>9}{'KB':>7}{'KB gzip':>9}")
     for page, requests, raw, packed in weights:
-        terminalreporter.line(f"{page:<28}{requests:>9}{raw // 1024:>7}{packed // 1024:>9}")
+        terminalreporter.line(
+            f"{page:<28}{requests:>9}{raw // 1024:>7}{packed // 1024:>9}"
+        )

@@ -14,9 +14,15 @@ BAD = {
     "console": ("<script>console.warn('careful')</script>", browse.complaints),
     "page error": ("<script>missing()</script>", browse.complaints),
     "missing file": ("<script src='missing.js'></script>", browse.complaints),
-    "other host": ("<link rel='stylesheet' href='https://cdn.example.org/a.css'>", browse.foreign_requests),
+    "other host": (
+        "<link rel='stylesheet' href='https://cdn.example.org/a.css'>",
+        browse.foreign_requests,
+    ),
     "image": ("<img src='data:,' alt=''>", browse.missing_names),
-    "drawing": ("<svg width='9' height='9'><rect width='9' height='9'/></svg>", browse.missing_names),
+    "drawing": (
+        "<svg width='9' height='9'><rect width='9' height='9'/></svg>",
+        browse.missing_names,
+    ),
     "wide": ("<p style='width: 500px'>wide</p>", browse.sideways_scroll),
     "light": (
         "<style>p { color: #999 } @media (prefers-color-scheme: dark) { p { color: #000 } }</style>",

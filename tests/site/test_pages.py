@@ -16,7 +16,9 @@ def test_page(name, context, site, record_property):
     try:
         record_property("weight", (name, len(visit.requests), *visit.weight()))
         # What is folded away is part of the page too.
-        visit.page.evaluate("document.querySelectorAll('details').forEach(node => node.open = true)")
+        visit.page.evaluate(
+            "document.querySelectorAll('details').forEach(node => node.open = true)"
+        )
         problems = {
             "requests to other hosts": browse.foreign_requests(visit),
             "no text alternative": browse.missing_names(visit),
@@ -28,18 +30,24 @@ def test_page(name, context, site, record_property):
         }
     finally:
         visit.page.close()
-    if report := [f"{kind}: {problem}" for kind, found in problems.items() for problem in found]:
+    if report := [
+        f"{kind}: {problem}" for kind, found in problems.items() for problem in found
+    ]:
         pytest.fail("\n".join(report), pytrace=False)
 
 
 def test_links(site):
-    files = [file for file in sorted(site.rglob("*.html")) if "_static" not in file.parts]
+    files = [
+        file for file in sorted(site.rglob("*.html")) if "_static" not in file.parts
+    ]
     assert not [link for file in files for link in browse.broken_links(file)]
 
 
 def test_front_door(site):
     """index.html leads to the first page of the table of contents."""
-    refresh = browse.parsed(site / "index.html").find("meta", attrs={"http-equiv": "Refresh"})
+    refresh = browse.parsed(site / "index.html").find(
+        "meta", attrs={"http-equiv": "Refresh"}
+    )
     assert refresh["content"].partition("url=")[2] == f"{toc.pages()[0]}.html"
 
 
@@ -57,9 +65,14 @@ def test_repository_links_lead_to_the_page(site):
     for name in toc.pages():
         if not (ROOT / f"{name}.ipynb").exists():
             continue
-        targets = [tag["href"] for tag in browse.parsed(site / f"{name}.html").find_all("a", href=True)]
+        targets = [
+            tag["href"]
+            for tag in browse.parsed(site / f"{name}.html").find_all("a", href=True)
+        ]
         for host in ("https://mybinder.org", "https://colab.research.google.com"):
-            assert [target for target in targets if target.startswith(host) and f"{name}.ipynb" in target], (
-                host
-            )
+            assert [
+                target
+                for target in targets
+                if target.startswith(host) and f"{name}.ipynb" in target
+            ], host
         assert [target for target in targets if "/issues/new" in target]
