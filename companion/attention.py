@@ -78,6 +78,8 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key, value = repeat_for_query_heads(query, key, value)
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    if not 0.0 <= dropout_p <= 1.0:
+        raise ValueError(f"dropout_p is {dropout_p}: it must be between 0 and 1")
     if dropout_p:
         weights = torch.dropout(weights, dropout_p, train=True)
     return weights @ value

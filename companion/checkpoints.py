@@ -34,7 +34,7 @@ def load(
     """
     path = bundled_path() if source is None else Path(source)
     target = pick_device(device)
-    if not dtype.is_floating_point:
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ValueError(
             f"dtype is {dtype}: weights need a floating point dtype, such as "
             "torch.bfloat16"

@@ -46,7 +46,9 @@ class LlamaConfig:
     def __post_init__(self) -> None:
         if self.num_key_value_heads is None:
             object.__setattr__(self, "num_key_value_heads", self.num_attention_heads)
-        if self.head_dim is None and self.num_attention_heads:
+        for field in fields(self):
+            check_value(field.name, field.type, getattr(self, field.name))
+        if self.head_dim is None:
             if self.hidden_size % self.num_attention_heads:
                 raise ValueError(
                     f"hidden_size {self.hidden_size} is not a multiple of "
@@ -56,14 +58,6 @@ class LlamaConfig:
             object.__setattr__(
                 self, "head_dim", self.hidden_size // self.num_attention_heads
             )
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type is not bool and not (
-                isinstance(value, int | float) and value > 0
-            ):
-                raise ValueError(
-                    f"{field.name} is {value!r}: it must be a number greater than 0"
-                )
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_attention_heads {self.num_attention_heads} is not a multiple "
@@ -97,6 +91,11 @@ class LlamaConfig:
                     f"config has {name} = {config[name]!r}: this package computes "
                     f"only {only!r}"
                 )
+        for name in ("rope_scaling", "rope_parameters"):
+            if not isinstance(config.get(name) or {}, Mapping):
+                raise ValueError(
+                    f"config has {name} = {config[name]!r}: it must be a dict"
+                )
         rope = {
             **(config.get("rope_scaling") or {}),
             **(config.get("rope_parameters") or {}),
@@ -114,3 +113,13 @@ class LlamaConfig:
             if name in names and value is not None
         }
         return cls(**values)
+
+
+def check_value(name: str, kind: Any, value: Any) -> None:
+    """Refuse a value of the wrong type, and sizes and constants that are not above 0."""
+    if name == "head_dim" and value is None:
+        return
+    allowed = (int, float) if kind is float else (kind,)
+    if type(value) not in allowed or (kind is not bool and not value > 0):
+        wanted = "true or false" if kind is bool else f"{kind.__name__} greater than 0"
+        raise ValueError(f"{name} is {value!r}: it must be {wanted}")

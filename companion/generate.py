@@ -170,7 +170,7 @@ def check_request(
             f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one "
             "token"
         )
-    if max_new_tokens < 0 or temperature < 0:
+    if max_new_tokens < 0 or not 0 <= temperature < float("inf"):
         raise ValueError(
             f"max_new_tokens is {max_new_tokens} and temperature {temperature}: "
             "neither can be negative"

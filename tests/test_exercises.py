@@ -16,6 +16,7 @@ from companion.exercises import (
     FAULTS,
     check_attention,
     check_causal_mask,
+    check_decode_step,
     check_matmul_shape,
     check_repeat_kv,
     check_rope,
@@ -42,6 +43,10 @@ def test_every_mistake_is_in_the_gallery():
     assert written == set(FAULTS)
 
 
+def decode_step(model, token, cache):
+    return model(token, past_key_values=cache)[:, -1]
+
+
 @pytest.mark.parametrize(
     ("check", "right"),
     [
@@ -51,6 +56,7 @@ def test_every_mistake_is_in_the_gallery():
         (check_matmul_shape, lambda a, b: explain_matmul(a, b).shape),
         (check_repeat_kv, repeat_kv),
         (check_rope, apply_rope),
+        (check_decode_step, decode_step),
     ],
 )
 def test_graders_accept_the_right_answer(check, right):
@@ -58,7 +64,20 @@ def test_graders_accept_the_right_answer(check, right):
     assert repr(check(right)) == "✓ right"
 
 
+def without_cache(model, token, cache):
+    return model(token)[:, -1]
+
+
+def without_positions(model, token, cache):
+    zero = torch.zeros_like(token)
+    return model(token, position_ids=zero, past_key_values=cache)[:, -1]
+
+
 REJECTED = [
+    (check_decode_step, without_cache, "holds 4 tokens"),
+    (check_decode_step, without_positions, "position 4"),
+    (check_decode_step, lambda m, token, c: m(token, past_key_values=c), "has shape"),
+    (check_attention, mistakes.key_not_transposed, "raises RuntimeError"),
     (check_attention, mistakes.no_scale, "√head_dim"),
     (check_attention, mistakes.scale_without_root, "√head_dim"),
     (check_attention, mistakes.softmax_over_queries, "sum to 1"),
@@ -96,7 +115,9 @@ def test_graders_reject_wrong_answers_in_words(check, wrong, says):
 
 def test_the_table_of_faults_tells_shape_and_error():
     table = show.what_goes_wrong("kv_tiled", "no_scale")
-    assert [row[1] for row in table.rows] == ["passes", "passes"]
-    assert all(float(row[2]) > 0.1 for row in table.rows)
+    assert all(row[1] == row[2] for row in table.rows)
+    assert all(float(row[3]) > 0.1 for row in table.rows)
+    [mask] = show.what_goes_wrong("mask_top_left").rows
+    assert mask[3] == "6 of 10 entries"
     with pytest.raises(ValueError, match="no fault 'typo'"):
         show.what_goes_wrong("typo")

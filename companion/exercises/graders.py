@@ -5,15 +5,19 @@ what is wrong with it.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
 import torch
 from torch import Tensor
 
 from companion.attention import scaled_dot_product_attention
 from companion.broadcasting import explain_matmul
+from companion.cache import KVCache
+from companion.config import LlamaConfig
 from companion.gqa import repeat_kv
 from companion.heads import split_heads
 from companion.masks import causal_mask
+from companion.model import LlamaForCausalLM
 from companion.rope import apply_rope, rope_cos_sin
 
 
@@ -36,6 +40,19 @@ def wrong(message: str) -> Grade:
     return Grade(False, message)
 
 
+def graded(check: Callable[[Callable], Grade]) -> Callable[[Callable], Grade]:
+    """A grader that also grades an answer that raises."""
+
+    @wraps(check)
+    def grade(answer: Callable) -> Grade:
+        try:
+            return check(answer)
+        except Exception as error:  # whatever the reader's function raises
+            return wrong(f"it raises {type(error).__name__}: {error}")
+
+    return grade
+
+
 def check_tensor(name: str, answer: object, expected: Tensor) -> Grade | None:
     """The first thing to be right: a tensor of the right shape and dtype."""
     if not isinstance(answer, Tensor):
@@ -50,6 +67,7 @@ def check_tensor(name: str, answer: object, expected: Tensor) -> Grade | None:
     return None
 
 
+@graded
 def check_attention(attend: Callable[..., Tensor]) -> Grade:
     """Grade `attend(query, key, value, attn_mask)`, with attn_mask bool (True =
     may attend) or None.
@@ -88,6 +106,7 @@ def check_attention(attend: Callable[..., Tensor]) -> Grade:
     return RIGHT
 
 
+@graded
 def check_split_heads(split: Callable[[Tensor, int], Tensor]) -> Grade:
     """Grade `split(x, num_heads)` on x (batch, length, hidden)."""
     x = torch.arange(2 * 3 * 8.0).reshape(2, 3, 8)
@@ -109,6 +128,7 @@ def check_split_heads(split: Callable[[Tensor, int], Tensor]) -> Grade:
     )
 
 
+@graded
 def check_causal_mask(mask: Callable[[int, int], Tensor]) -> Grade:
     """Grade `mask(q_len, kv_len)`: bool, the queries being the last of the keys'
     positions.
@@ -135,6 +155,7 @@ def check_causal_mask(mask: Callable[[int, int], Tensor]) -> Grade:
     return RIGHT
 
 
+@graded
 def check_matmul_shape(answer: Callable[[tuple, tuple], tuple]) -> Grade:
     """Grade `answer(a_shape, b_shape)`: the shape that torch.matmul gives, as a
     tuple.
@@ -153,6 +174,7 @@ def check_matmul_shape(answer: Callable[[tuple, tuple], tuple]) -> Grade:
     return RIGHT
 
 
+@graded
 def check_repeat_kv(repeated: Callable[[Tensor, int], Tensor]) -> Grade:
     """Grade `repeated(x, n_rep)` on x (batch, kv_heads, length, head_dim)."""
     x = torch.arange(2.0)[None, :, None, None].expand(1, 2, 3, 4).contiguous()
@@ -168,6 +190,7 @@ def check_repeat_kv(repeated: Callable[[Tensor, int], Tensor]) -> Grade:
     return RIGHT
 
 
+@graded
 def check_rope(rope: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Grade:
     """Grade `rope(x, cos, sin)` on x (batch, heads, length, head_dim), in
     rotate-half pairing.
@@ -189,6 +212,39 @@ def check_rope(rope: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Grade:
     return wrong(
         "a rotation, but not of the pairs (i, i + head_dim / 2): which features are "
         "turned together?"
+    )
+
+
+@graded
+def check_decode_step(decode_step: Callable[..., Tensor]) -> Grade:
+    """Grade `decode_step(model, token, cache)`: logits (batch, vocab) after the token."""
+    config = LlamaConfig(
+        vocab_size=11,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    model = LlamaForCausalLM(config).eval()
+    generator = torch.Generator().manual_seed(3)
+    for parameter in model.parameters():
+        parameter.data.normal_(generator=generator)
+    ids = torch.tensor([[1, 5, 2, 7, 3]])
+    with torch.inference_mode():
+        expected = model(ids)[:, -1]
+        cache = KVCache(config, batch_size=1, max_length=8)
+        model(ids[:, :4], past_key_values=cache)
+        answer = decode_step(model, ids[:, 4:], cache)
+    if problem := check_tensor("the result", answer, expected):
+        return problem
+    if cache.length != 5:
+        return wrong(f"after the step the cache holds {cache.length} tokens, not 5")
+    if torch.allclose(answer, expected, atol=1e-3):
+        return RIGHT
+    return wrong(
+        f"the logits are off by up to {gap(answer, expected)}: the token stands at "
+        "position 4, behind the four in the cache"
     )
 
 

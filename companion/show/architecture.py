@@ -3,22 +3,26 @@ run.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.decoder import LlamaDecoderLayer
+from companion.attention import Attend, attention_weights
+from companion.decoder import LlamaAttention, LlamaDecoderLayer
+from companion.gqa import repeat_kv
 from companion.model import LlamaForCausalLM
 from companion.show.svg import ACCENT, SECOND, Figure, Number, box, svg, text
 
-WIDTH, HIGH, GAP = 296, 34, 16
+WIDTH, HIGH, GAP = 296, 32, 14
 ARROW = 'stroke="currentColor" stroke-opacity="0.6" fill="none"'
 
 
 def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]]:
-    """Run the model, and return the shape of every module's output under the
-    module's name.
+    """Run the model; the shape of every module's output under the module's name.
+
+    Each attention also gives its `query`, `key`, `weights` and `heads` (their output).
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -32,16 +36,35 @@ def output_shapes(model: nn.Module, inputs: Tensor) -> dict[str, tuple[int, ...]
 
         return hook
 
-    hooks = [
-        module.register_forward_hook(record(name))
-        for name, module in model.named_modules()
-    ]
+    def recording(name: str, attend: Attend) -> Attend:
+        def attention(
+            query: Tensor, key: Tensor, value: Tensor, **options: Any
+        ) -> Tensor:
+            output = attend(query, key, value, **options)
+            repeated = repeat_kv(key, query.shape[1] // key.shape[1])
+            weights = attention_weights(query, repeated, options["attn_mask"])
+            made = {"query": query, "key": key, "weights": weights, "heads": output}
+            shapes.update(
+                {f"{name}.{part}": tuple(x.shape) for part, x in made.items()}
+            )
+            return output
+
+        return attention
+
+    hooks, attends = [], []
+    for name, module in model.named_modules():
+        hooks.append(module.register_forward_hook(record(name)))
+        if isinstance(module, LlamaAttention):
+            attends.append((module, module.attend))
+            module.attend = recording(name, module.attend)
     try:
         with torch.inference_mode():
             shapes[""] = tuple(model(inputs).shape)
     finally:
         for hook in hooks:
             hook.remove()
+        for attention, attend in attends:
+            attention.attend = attend
     return shapes
 
 
@@ -99,11 +122,21 @@ def layer_panel(
     projections = tuple(
         shapes[f"{prefix}self_attn.{name}"] for name in ("q_proj", "k_proj", "v_proj")
     )
+    inner = {
+        part: shapes[f"{prefix}self_attn.{part}"]
+        for part in ("query", "key", "weights", "heads")
+    }
     steps = [
         ("hidden_states", hidden, ""),
         ("input_layernorm", shapes[f"{prefix}input_layernorm"], "box"),
         ("q_proj k_proj v_proj", projections, "beside"),
-        ("split heads · RoPE · cache · attention", None, "core"),
+        (
+            "query key value",
+            tuple(inner[part] for part in ("query", "key", "key")),
+            "heads",
+        ),
+        ("softmax(query @ keyᵀ)", inner["weights"], "core"),
+        ("weights @ value", inner["heads"], "core"),
         ("o_proj", shapes[f"{prefix}self_attn.o_proj"], "box"),
         ("+ residual", shapes[f"{prefix}self_attn"], "add"),
         (
@@ -128,11 +161,12 @@ def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str)
     """
     left, top = 26, 24
     body = [text(left + WIDTH / 2, 10, title, size=13, extra='font-weight="600"')]
-    starts = [0]
+    source = top + HIGH / 2
     for i, (name, shape, kind) in enumerate(steps):
         y = top + i * (HIGH + GAP)
-        if kind == "beside":
-            body.append(beside(left, y, name.split(), shape or ()))
+        if kind in ("beside", "heads"):
+            color = ACCENT if kind == "beside" else SECOND
+            body.append(beside(left, y, name.split(), shape or (), color))
         elif kind:
             color, opacity = (
                 (SECOND, 0.22)
@@ -142,9 +176,9 @@ def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str)
             body.append(
                 box(left, y, WIDTH, HIGH, opacity=opacity, color=color, radius=6)
             )
-        if kind != "beside":
+        if kind not in ("beside", "heads"):
             body.append(text(left + 12, y + HIGH / 2, name, anchor="start", size=13.5))
-        if shape is not None and kind != "beside":
+        if shape is not None and kind not in ("beside", "heads"):
             body.append(
                 text(
                     left + WIDTH - 10,
@@ -156,23 +190,32 @@ def column(title: str, steps: Sequence[tuple[str, tuple | None, str]], alt: str)
                 )
             )
         if i + 1 < len(steps):
-            body.append(arrow(left + WIDTH / 2, y + HIGH, y + HIGH + GAP))
+            lanes = (1, 3, 5) if kind in ("beside", "heads") else (3,)
+            body += [
+                arrow(left + WIDTH * lane / 6, y + HIGH, y + HIGH + GAP)
+                for lane in lanes
+            ]
         if kind == "add":
-            start = top + starts[-1] * (HIGH + GAP) + HIGH / 2
             body.append(
-                f'<path d="M{left - 2} {start:g} H8 V{y + HIGH / 2:g} H{left - 3}" '
+                f'<path d="M{left - 2} {source:g} H8 V{y + HIGH / 3:g} H{left - 3}" '
                 f"{ARROW} "
                 'stroke-dasharray="4 3"/>'
             )
-            body.append(head_right(left, y + HIGH / 2))
-            starts.append(i)
+            body.append(head_right(left, y + HIGH / 3))
+            source = (
+                y + HIGH * 3 / 4
+            )  # the next residual leaves below where this one came in
     return svg(
         left + WIDTH + 4, top + len(steps) * (HIGH + GAP) - GAP + 2, "".join(body), alt
     )
 
 
 def beside(
-    x: Number, y: Number, names: list[str], shapes: tuple[tuple[int, ...], ...]
+    x: Number,
+    y: Number,
+    names: list[str],
+    shapes: tuple[tuple[int, ...], ...],
+    color: str,
 ) -> str:
     """Steps that do not wait for one another, in one row: each name above its
     shape.
@@ -181,9 +224,11 @@ def beside(
     parts = []
     for i, (name, shape) in enumerate(zip(names, shapes, strict=True)):
         left = x + i * (width + 8)
-        parts.append(box(left, y - 4, width, HIGH + 8, opacity=0.16, radius=6))
-        parts.append(text(left + width / 2, y + 8, name, size=13))
-        parts.append(text(left + width / 2, y + 26, str(shape), size=12, extra=MONO))
+        parts.append(
+            box(left, y - 4, width, HIGH + 8, opacity=0.18, color=color, radius=6)
+        )
+        parts.append(text(left + width / 2, y + 7, name, size=13))
+        parts.append(text(left + width / 2, y + 24, str(shape), size=11.5, extra=MONO))
     return "".join(parts)
 
 

@@ -1,25 +1,32 @@
 """The failure gallery as a table: what each mistake does to shape and numbers."""
 
+import torch
+from torch import Tensor
+
 from companion.exercises.gallery import FAULTS
 from companion.show.tables import Table, table
 
 
 def what_goes_wrong(*names: str) -> Table:
-    """Run these faults of the gallery, and show whether the shape gives them away and
-    how far off they are.
+    """Run these faults of the gallery: the shape they give, and how far off they are.
 
     Raises: ValueError for a name that is not in the gallery.
     """
     rows = []
     for name in names:
         if name not in FAULTS:
-            raise ValueError(
-                f"no fault {name!r} in the gallery: there are {', '.join(FAULTS)}"
-            )
+            known = ", ".join(FAULTS)
+            raise ValueError(f"no fault {name!r} in the gallery: there are {known}")
         wrong, right = FAULTS[name].run()
-        same = (
-            "passes" if wrong.shape == right.shape else f"fails: {tuple(wrong.shape)}"
+        shape = tuple(wrong.shape)
+        rows.append(
+            (FAULTS[name].title, shape, tuple(right.shape), difference(wrong, right))
         )
-        error = f"{(wrong.double() - right.double()).abs().max().item():.1g}"
-        rows.append((FAULTS[name].title, same, error, FAULTS[name].caught_by))
-    return table(("mistake", "shape check", "max error", "what catches it"), rows)
+    return table(("mistake", "its shape", "right shape", "how far off"), rows)
+
+
+def difference(wrong: Tensor, right: Tensor) -> str:
+    """The largest error, or for masks how many entries differ."""
+    if wrong.dtype == torch.bool:
+        return f"{(wrong != right).sum().item()} of {right.numel()} entries"
+    return f"{(wrong.double() - right.double()).abs().max().item():.1g}"
