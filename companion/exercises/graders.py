@@ -249,5 +249,6 @@ def check_decode_step(decode_step: Callable[..., Tensor]) -> Grade:
 
 
 def gap(answer: Tensor, expected: Tensor) -> str:
-    """The largest difference, in one digit."""
-    return f"{(answer - expected).abs().max().item():.1g}"
+    """The largest difference, in one digit or whole."""
+    largest = (answer - expected).abs().max().item()
+    return f"{largest:.0f}" if largest >= 1 else f"{largest:.1g}"
