@@ -88,7 +88,7 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility
-	@$(BIN) pytest tests/site
+	@$(BIN) pytest tests/site -n $(JOBS)
 
 # ---- measurements
 

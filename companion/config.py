@@ -121,5 +121,6 @@ def check_value(name: str, kind: Any, value: Any) -> None:
         return
     allowed = (int, float) if kind is float else (kind,)
     if type(value) not in allowed or (kind is not bool and not value > 0):
-        wanted = "true or false" if kind is bool else f"{kind.__name__} greater than 0"
+        number = "whole number" if kind is int else "number"
+        wanted = "True or False" if kind is bool else f"a {number} greater than 0"
         raise ValueError(f"{name} is {value!r}: it must be {wanted}")

@@ -67,25 +67,27 @@ def equation(
     "@", ("W", w), "=", ("Q", q)]`.
     """
     tallest = max(part[1].shape[0] for part in parts if not isinstance(part, str))
-    height, x, body = 24 + tallest * ROW + 2, 1.0, []
+    height, panels, sign = 24 + tallest * ROW + 2, [], ""
     for part in parts:
         if isinstance(part, str):
-            body.append(text(x + 15, 24 + tallest * ROW / 2, part, size=16))
-            x += 30
+            sign = part
             continue
         name, values = part
+        left = 30 if sign else 1
+        body = [text(11, 24 + tallest * ROW / 2, sign, size=16)] if sign else []
         width = max(values.shape[1] * CELL, 8 * len(f"{name}  (0, 0)"))
         inset = (width - values.shape[1] * CELL) / 2
         top = (tallest - values.shape[0]) * ROW / 2
         rows = highlight if values.shape[0] == parts_rows(parts) else None
-        body.append(matrix(x + inset, top, values, name, highlight=rows))
-        x += width
+        body.append(matrix(left + inset, top, values, name, highlight=rows))
+        label = f"{sign} {name} {tuple(values.shape)}".strip()
+        panels.append(svg(left + width + 1, height, "".join(body), label))
     words = " ".join(
         part if isinstance(part, str) else f"{part[0]} {tuple(part[1].shape)}"
         for part in parts
     )
     alt = f"{words}, each matrix with its numbers"
-    return Figure((svg(x + 1, height, "".join(body), alt),), alt, caption)
+    return Figure(tuple(panels), alt, caption)
 
 
 def parts_rows(parts: Sequence[tuple[str, Tensor] | str]) -> int:
