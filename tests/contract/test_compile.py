@@ -13,8 +13,10 @@ from companion import (
     scaled_dot_product_attention,
 )
 
-# g++ compiles what is generated for the CPU; without it the graph is run as it was traced
-GENERATED = "inductor" if shutil.which("g++") else "aot_eager"
+# g++ compiles what is generated for the CPU. Without it, or with torch in a folder whose
+# name has a space (which its build command splits), the graph is run as it was traced.
+USABLE = shutil.which("g++") and " " not in torch.__file__
+GENERATED = "inductor" if USABLE else "aot_eager"
 TRACED = "aot_eager"
 
 
