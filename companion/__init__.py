@@ -3,9 +3,15 @@
 from companion.attention import attention_weights, scaled_dot_product_attention
 from companion.broadcasting import explain_matmul
 from companion.cache import KVCache
+from companion.chat import Chat
 from companion.checkpoints import load
 from companion.config import LlamaConfig
 from companion.decoder import LlamaAttention, LlamaDecoderLayer
+from companion.encoder_decoder import (
+    CrossAttention,
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
 from companion.generate import generate, generate_stream
 from companion.gqa import repeat_kv
 from companion.heads import MultiHeadAttention, merge_heads, split_heads
@@ -14,12 +20,29 @@ from companion.mlp import LlamaMLP, swiglu
 from companion.model import LlamaForCausalLM, LlamaModel
 from companion.norm import LlamaRMSNorm, rms_norm
 from companion.rope import LlamaRotaryEmbedding, apply_rope, rotate_half
+from companion.rope_scaling import (
+    DynamicNTKScaling,
+    FrequencyFactors,
+    LinearScaling,
+    Llama3Scaling,
+    RopeScaling,
+    YarnScaling,
+)
+from companion.sampling import next_token_probabilities
+from companion.sinusoidal import sinusoidal_positions
 from companion.tokenizer import Tokenizer
+from companion.torch_weights import weights_from_torch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Chat",
+    "CrossAttention",
+    "DynamicNTKScaling",
+    "FrequencyFactors",
     "KVCache",
+    "LinearScaling",
+    "Llama3Scaling",
     "LlamaAttention",
     "LlamaConfig",
     "LlamaDecoderLayer",
@@ -29,7 +52,11 @@ __all__ = [
     "LlamaRMSNorm",
     "LlamaRotaryEmbedding",
     "MultiHeadAttention",
+    "RopeScaling",
     "Tokenizer",
+    "TransformerDecoderLayer",
+    "TransformerEncoderLayer",
+    "YarnScaling",
     "apply_rope",
     "attention_weights",
     "causal_mask",
@@ -38,12 +65,15 @@ __all__ = [
     "generate_stream",
     "load",
     "merge_heads",
+    "next_token_probabilities",
     "padding_mask",
     "position_ids_from_mask",
     "repeat_kv",
     "rms_norm",
     "rotate_half",
     "scaled_dot_product_attention",
+    "sinusoidal_positions",
     "split_heads",
     "swiglu",
+    "weights_from_torch",
 ]

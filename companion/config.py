@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+from companion.rope_parameters import (
+    check_rope_scaling,
+    read_scaling,
+    rope_parameters,
+)
+from companion.rope_scaling import DynamicNTKScaling, RopeScaling
 
 # Options of this family that change the computation, with the one value computed here.
 ONLY: dict[str, Any] = {
-    "model_type": "llama",
     "hidden_act": "silu",
     "sliding_window": None,
     "use_sliding_window": False,
@@ -18,6 +24,18 @@ ONLY: dict[str, Any] = {
     "partial_rotary_factor": 1.0,
 }
 
+# The families whose layers are computed here, with what Hugging Face takes for a key
+# that the file leaves out.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {
+        "num_key_value_heads": 8,
+        "intermediate_size": 14336,
+        "max_position_embeddings": 131072,
+        "sliding_window": 4096,
+    },
+}
+
 
 @dataclass(frozen=True)
 class LlamaConfig:
@@ -25,8 +43,10 @@ class LlamaConfig:
 
     `num_key_value_heads` is num_attention_heads and `head_dim` hidden_size /
     num_attention_heads unless given. `max_position_embeddings` counts tokens.
+    `attention_dropout` is a probability, used in training alone.
 
-    Raises: ValueError when the sizes do not divide as the architecture needs.
+    Raises: ValueError when the sizes do not divide as the architecture needs, or the
+    RoPE scaling does not fit them.
     """
 
     vocab_size: int = 32000
@@ -39,7 +59,9 @@ class LlamaConfig:
     max_position_embeddings: int = 2048
     rms_norm_eps: float = 1e-6
     rope_theta: float = 10000.0
+    rope_scaling: RopeScaling | None = None
     attention_bias: bool = False
+    attention_dropout: float = 0.0
     mlp_bias: bool = False
     tie_word_embeddings: bool = False
 
@@ -69,13 +91,23 @@ class LlamaConfig:
                 f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it "
                 "must be even"
             )
+        check_rope_scaling(self.rope_scaling, self.head_dim, self.rope_theta)
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens that a text may have: dynamic NTK goes `factor` times beyond its length."""
+        if isinstance(self.rope_scaling, DynamicNTKScaling):
+            original = self.rope_scaling.original_max_position_embeddings
+            return int(self.rope_scaling.factor * original)
+        return self.max_position_embeddings
 
     @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "LlamaConfig":
-        """Read a Hugging Face config dict, old (`rope_theta`) or new (`rope_parameters`).
+        """Read a Hugging Face config dict, old (`rope_theta`, `rope_scaling`) or new
+        (`rope_parameters`).
 
-        Keys that change nothing in a forward pass (token ids, dtype, dropout ...) are
-        passed over.
+        Keys that change nothing in a forward pass (token ids, dtype ...) are passed
+        over.
 
         Raises: ValueError that names the first option set to something this package
         does not compute.
@@ -85,39 +117,68 @@ class LlamaConfig:
                 f"from_hf takes a dict and got a {type(config).__name__}: pass "
                 "config.to_dict()"
             )
+        family = config.get("model_type") or "llama"
+        if family not in FAMILIES:
+            raise ValueError(
+                f"config has model_type = {family!r}: this package computes only "
+                f"{', '.join(map(repr, FAMILIES))}"
+            )
+        rope = rope_parameters(config)
+        config = {**FAMILIES[family], **config, **rope}
         for name, only in ONLY.items():
             if config.get(name, only) not in (only, None):
                 raise ValueError(
                     f"config has {name} = {config[name]!r}: this package computes "
                     f"only {only!r}"
                 )
-        for name in ("rope_scaling", "rope_parameters"):
-            if not isinstance(config.get(name) or {}, Mapping):
-                raise ValueError(
-                    f"config has {name} = {config[name]!r}: it must be a dict"
-                )
-        rope = {
-            **(config.get("rope_scaling") or {}),
-            **(config.get("rope_parameters") or {}),
-        }
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind != "default":
-            raise ValueError(
-                f"config has rope_type = {kind!r}: this package computes only "
-                "'default', unscaled RoPE"
-            )
         names = {field.name for field in fields(cls)}
         values = {
             name: value
-            for name, value in {**config, **rope}.items()
+            for name, value in config.items()
             if name in names and value is not None
         }
-        return cls(**values)
+        return cls(**{**values, "rope_scaling": read_scaling(rope, config)})
+
+
+@runtime_checkable
+class HuggingFaceConfig(Protocol):
+    """A config object of the transformers library, which layers take as well."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What its config.json holds."""
+
+
+def as_config(config: LlamaConfig | HuggingFaceConfig) -> LlamaConfig:
+    """A `LlamaConfig` as it is, Hugging Face's config object by way of its dict.
+
+    Raises: ValueError for anything else, and for options not computed here.
+    """
+    if isinstance(config, LlamaConfig):
+        return config
+    if not isinstance(config, HuggingFaceConfig):
+        raise ValueError(
+            f"config is a {type(config).__name__}: pass a LlamaConfig, Hugging Face's "
+            "config, or LlamaConfig.from_hf(dict)"
+        )
+    return LlamaConfig.from_hf(config.to_dict())
 
 
 def check_value(name: str, kind: Any, value: Any) -> None:
     """Refuse a value of the wrong type, and sizes and constants that are not above 0."""
     if name == "head_dim" and value is None:
+        return
+    if name == "rope_scaling":
+        if not isinstance(value, RopeScaling | None):
+            raise ValueError(
+                f"rope_scaling is {value!r}: it must be None or a RopeScaling, such as "
+                "LinearScaling(2.0); LlamaConfig.from_hf reads dicts"
+            )
+        return
+    if name == "attention_dropout":
+        if type(value) not in (int, float) or not 0 <= value < 1:
+            raise ValueError(
+                f"attention_dropout is {value!r}: it must be a probability below 1"
+            )
         return
     allowed = (int, float) if kind is float else (kind,)
     if type(value) not in allowed or (kind is not bool and not value > 0):

@@ -4,15 +4,24 @@ Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Mode
 section 2.2; names and calling convention of Hugging Face's modeling_llama.py.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import Cache
-from companion.config import LlamaConfig
-from companion.heads import check_hidden_size, merge_heads, split_heads
-from companion.masks import causal_mask
+from companion.config import HuggingFaceConfig, LlamaConfig, as_config
+from companion.decoder_checks import (
+    check_layer_input,
+    check_layer_mask,
+    check_options,
+    check_positions,
+    check_weights,
+)
+from companion.heads import merge_heads, split_heads
+from companion.masks import may_attend
 from companion.mlp import LlamaMLP
 from companion.norm import LlamaRMSNorm
 from companion.rope import LlamaRotaryEmbedding, apply_rope
@@ -21,24 +30,31 @@ PositionEmbeddings = tuple[
     Float[Tensor, "#batch q_len head_dim"], Float[Tensor, "#batch q_len head_dim"]
 ]
 Mask = Bool[Tensor, "*#mask #q_len #kv_len"] | Float[Tensor, "*#mask #q_len #kv_len"]
+Weights = Float[Tensor, "batch heads q_len kv_len"]
 
 
 class LlamaAttention(nn.Module):
     """Grouped-query self-attention with RoPE, through a cache if there is one.
 
-    `attend` is any function with the signature of `scaled_dot_product_attention`.
-    Without a mask the attention is causal, the last query seeing the last key.
+    `attend` is any function with the signature of `scaled_dot_product_attention`; the
+    weights of one that returns (output, weights) are returned too. Without a mask a
+    query sees the cached tokens, and the new ones up to itself. In training each
+    weight is dropped with the probability `attention_dropout`.
+
+    Raises: ValueError for an option, passed by name, that is not computed here.
     """
 
     def __init__(
         self,
-        config: LlamaConfig,
+        config: LlamaConfig | HuggingFaceConfig,
         layer_idx: int,
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
+        config = as_config(config)
         self.layer_idx = layer_idx
         self.attend = attend
+        self.attention_dropout = config.attention_dropout
         self.num_heads = config.num_attention_heads
         self.num_kv_heads = config.num_key_value_heads
         hidden, bias = config.hidden_size, config.attention_bias
@@ -55,25 +71,37 @@ class LlamaAttention(nn.Module):
         position_embeddings: PositionEmbeddings,
         attention_mask: Mask | None = None,
         past_key_values: Cache | None = None,
-    ) -> Float[Tensor, "batch q_len hidden"]:
-        """Attend to cached and new tokens; what is new is written to the cache."""
+        **options: Any,
+    ) -> tuple[Float[Tensor, "batch q_len hidden"], Weights | None]:
+        """(output, weights or None); the new keys and values are written to the cache."""
+        check_options(options)
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
 
         cos, sin = position_embeddings
         query, key = apply_rope(query, cos, sin), apply_rope(key, cos, sin)
+        query_pos = next_positions(
+            query.shape[-2], past_key_values, query.device, self.layer_idx
+        )
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
 
         if attention_mask is None:
-            attention_mask = causal_mask(
-                query.shape[-2], key.shape[-2], device=query.device
-            )
+            key_pos = torch.arange(key.shape[-2], device=key.device)
+            attention_mask = may_attend(query_pos[0], key_pos)
+        check_layer_mask(attention_mask, query.shape[-2])
         output = self.attend(
-            query, key, value, attn_mask=attention_mask, enable_gqa=True
+            query,
+            key,
+            value,
+            attn_mask=attention_mask,
+            dropout_p=self.attention_dropout if self.training else 0.0,
+            enable_gqa=True,
         )
-        return self.o_proj(merge_heads(output))
+        output, weights = output if isinstance(output, tuple) else (output, None)
+        check_weights(options, weights)
+        return self.o_proj(merge_heads(output)), weights
 
 
 class LlamaDecoderLayer(nn.Module):
@@ -84,19 +112,21 @@ class LlamaDecoderLayer(nn.Module):
     the layer is causal. `position_embeddings` is the (cos, sin) pair of
     `LlamaRotaryEmbedding`; without it, it is made from `position_ids`, and without
     those from the positions that follow the cache. `past_key_values` is written to;
-    the caller advances it.
+    the caller advances it. `use_cache` is not read: whoever wants no cache hands in
+    none. Hugging Face's model hands it to every layer, and so it is taken.
 
     Raises: ValueError when hidden_states, positions, mask or cache do not fit the
-    config.
+    config, and for an option, passed by name, that is not computed here.
     """
 
     def __init__(
         self,
-        config: LlamaConfig,
+        config: LlamaConfig | HuggingFaceConfig,
         layer_idx: int,
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
+        config = as_config(config)
         self.self_attn = LlamaAttention(config, layer_idx, attend)
         self.mlp = LlamaMLP(config)
         self.input_layernorm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -113,6 +143,7 @@ class LlamaDecoderLayer(nn.Module):
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
         position_embeddings: PositionEmbeddings | None = None,
+        **options: Any,
     ) -> Float[Tensor, "batch q_len hidden"]:
         """Hidden states with the layer's two halves added to them."""
         check_layer_input(hidden_states, self.self_attn.q_proj.in_features)
@@ -129,8 +160,12 @@ class LlamaDecoderLayer(nn.Module):
 
         residual = hidden_states
         hidden_states = self.input_layernorm(hidden_states)
-        hidden_states = self.self_attn(
-            hidden_states, position_embeddings, attention_mask, past_key_values
+        hidden_states, _ = self.self_attn(
+            hidden_states,
+            position_embeddings,
+            attention_mask,
+            past_key_values,
+            **options,
         )
         hidden_states = residual + hidden_states
 
@@ -148,25 +183,4 @@ def next_positions(
 ) -> Int[Tensor, "1 {q_len}"]:
     """The positions of the next `q_len` tokens: they go on where the cache ends."""
     past = 0 if past_key_values is None else past_key_values.get_seq_length(layer_idx)
-    return torch.arange(past, past + q_len, device=device)[None]
-
-
-def check_layer_input(hidden_states: Tensor, hidden_size: int) -> None:
-    """Refuse hidden states that are not (batch, length, hidden_size)."""
-    if hidden_states.ndim != 3:
-        raise ValueError(
-            f"hidden_states is {tuple(hidden_states.shape)}: a decoder layer takes "
-            "(batch, length, hidden_size); hidden_states[None] adds a batch of one"
-        )
-    check_hidden_size(hidden_states, hidden_size)
-
-
-def check_positions(cos: Tensor, hidden_states: Tensor) -> None:
-    """Refuse positions that do not match the tokens."""
-    batch, q_len, _ = hidden_states.shape
-    if cos.ndim != 3 or cos.shape[0] not in (1, batch) or cos.shape[1] != q_len:
-        raise ValueError(
-            f"the positions are for (batch, length) = {tuple(cos.shape[:-1])} and "
-            f"hidden_states is {tuple(hidden_states.shape)}: position_ids must be "
-            f"({batch}, {q_len}) or (1, {q_len})"
-        )
+    return torch.arange(q_len, device=device)[None] + past

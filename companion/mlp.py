@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.config import LlamaConfig
+from companion.config import HuggingFaceConfig, LlamaConfig, as_config
 
 
 def swiglu(
@@ -20,8 +20,9 @@ def swiglu(
 class LlamaMLP(nn.Module):
     """`down(silu(gate(x)) · up(x))`: out to intermediate_size twice, and back."""
 
-    def __init__(self, config: LlamaConfig):
+    def __init__(self, config: LlamaConfig | HuggingFaceConfig):
         super().__init__()
+        config = as_config(config)
         self.gate_proj = nn.Linear(
             config.hidden_size, config.intermediate_size, bias=config.mlp_bias
         )

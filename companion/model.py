@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import KVCache
-from companion.config import LlamaConfig
+from companion.config import HuggingFaceConfig, LlamaConfig, as_config
 from companion.decoder import LlamaDecoderLayer, next_positions
 from companion.masks import causal_mask, padding_mask
 from companion.norm import LlamaRMSNorm
@@ -21,10 +21,12 @@ class LlamaModel(nn.Module):
     """Embedding, decoder layers and a last norm: ids in, hidden states out."""
 
     def __init__(
-        self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention
+        self,
+        config: LlamaConfig | HuggingFaceConfig,
+        attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        self.config = config
+        self.config = config = as_config(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
             LlamaDecoderLayer(config, layer_idx, attend)
@@ -80,10 +82,12 @@ class LlamaForCausalLM(nn.Module):
     """
 
     def __init__(
-        self, config: LlamaConfig, attend: Attend = scaled_dot_product_attention
+        self,
+        config: LlamaConfig | HuggingFaceConfig,
+        attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        self.config = config
+        self.config = config = as_config(config)
         self.model = LlamaModel(config, attend)
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)

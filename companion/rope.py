@@ -10,17 +10,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.config import LlamaConfig
-
-
-def inverse_frequencies(
-    head_dim: int, theta: float, device: torch.device | None = None
-) -> Float[Tensor, " pairs"]:
-    """Radians per position of each pair: `theta^(-2i / head_dim)`, from 1 downwards."""
-    exponent = (
-        torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-    )
-    return 1.0 / theta**exponent
+from companion.config import HuggingFaceConfig, LlamaConfig, as_config
+from companion.rope_scaling import RopeScaling
 
 
 def rope_cos_sin(
@@ -28,18 +19,21 @@ def rope_cos_sin(
     head_dim: int,
     theta: float,
     dtype: torch.dtype = torch.float32,
+    scaling: RopeScaling | None = None,
 ) -> tuple[
     Float[Tensor, "*batch length {head_dim}"], Float[Tensor, "*batch length {head_dim}"]
 ]:
     """Cosine and sine of every position's angles, once for either half of a head.
 
-    The angles are computed in float32, where neighbouring positions stay apart, and
-    cast to `dtype` last.
+    The angles are computed in float32, where neighboring positions stay apart, and
+    cast to `dtype` last. `scaling` changes the frequencies for longer texts.
     """
-    frequencies = inverse_frequencies(head_dim, theta, position_ids.device)
+    scaling = scaling or RopeScaling()
+    frequencies = scaling.frequencies(head_dim, theta, position_ids)
     angles = position_ids[..., None].float() * frequencies
     angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cos, sin = angles.cos() * scaling.magnitude, angles.sin() * scaling.magnitude
+    return cos.to(dtype), sin.to(dtype)
 
 
 def rotate_half(
@@ -83,9 +77,11 @@ def half_from_interleaved(
 class LlamaRotaryEmbedding(nn.Module):
     """`rope_cos_sin` for a config; `x` only gives the dtype. Holds no tensors."""
 
-    def __init__(self, config: LlamaConfig):
+    def __init__(self, config: LlamaConfig | HuggingFaceConfig):
         super().__init__()
+        config = as_config(config)
         self.head_dim, self.theta = config.head_dim, config.rope_theta
+        self.scaling = config.rope_scaling
 
     def forward(
         self, x: Float[Tensor, "..."], position_ids: Int[Tensor, "batch length"]
@@ -93,4 +89,6 @@ class LlamaRotaryEmbedding(nn.Module):
         Float[Tensor, "batch length head_dim"], Float[Tensor, "batch length head_dim"]
     ]:
         """Cosine and sine of these positions, in the dtype of `x`."""
-        return rope_cos_sin(position_ids, self.head_dim, self.theta, x.dtype)
+        return rope_cos_sin(
+            position_ids, self.head_dim, self.theta, x.dtype, self.scaling
+        )

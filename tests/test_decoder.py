@@ -59,11 +59,13 @@ def test_layer_without_output_weights_is_the_identity():
 def test_layer_is_the_sum_of_its_parts():
     layer, x = make_layer(), torch.randn(2, 5, 16)
     angles = layer.rotary_emb(x, torch.arange(5)[None])
-    after_attention = x + layer.self_attn(layer.input_layernorm(x), angles)
+    attended, weights = layer.self_attn(layer.input_layernorm(x), angles)
+    after_attention = x + attended
     expected = after_attention + layer.mlp(
         layer.post_attention_layernorm(after_attention)
     )
     assert torch.equal(layer(x), expected)
+    assert weights is None
 
 
 def test_later_tokens_have_no_influence():
@@ -204,4 +206,4 @@ def test_attend_gets_ungrouped_heads_and_a_bool_mask():
     ((query, key, value, options),) = calls
     assert (query, key, value) == ((2, 4, 5, 4), (2, 2, 5, 4), (2, 2, 5, 4))
     assert torch.equal(options.pop("attn_mask"), causal_mask(5))
-    assert options == {"enable_gqa": True}
+    assert options == {"enable_gqa": True, "dropout_p": 0.0}

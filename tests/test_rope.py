@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion import LlamaRotaryEmbedding, apply_rope, rotate_half
-from companion.rope import half_from_interleaved, inverse_frequencies, rope_cos_sin
+from companion.rope import half_from_interleaved, rope_cos_sin
+from companion.rope_scaling import inverse_frequencies
 
 
 def rotated(x, position, theta=10000.0):

@@ -1,3 +1,6 @@
+import io
+import sys
+
 import pytest
 import tiny
 import torch
@@ -32,7 +35,14 @@ def assert_refused(capsys, *quotes):
             ["the", "--max-new-tokens", "128"],
             ("2 tokens", "128 new", "128 positions", "ask for 126"),
         ),
-        (["the", "--temperature", "-1"], ("temperature -1.0",)),
+        (["the", "--temperature", "-1"], ("temperature is -1.0",)),
+        (["the", "--temperature", "nan"], ("temperature is nan",)),
+        (["the", "--top-k", "5"], ("temperature is 0", "top_k")),
+        (["the", "--temperature", "1", "--top-k", "0"], ("top_k is 0",)),
+        (["the", "--temperature", "1", "--top-p", "2"], ("top_p is 2.0",)),
+        (["the", "--system", "be"], ("--system", "PROMPT")),
+        (["\udc80"], ("no valid Unicode",)),
+        ([], ("no chat template", "give a PROMPT")),
         (["the", "--device", "gpu"], ("'gpu'", "'cuda'")),
     ],
     ids=str,
@@ -40,6 +50,22 @@ def assert_refused(capsys, *quotes):
 def test_what_cannot_be_done(checkpoint, capsys, arguments, quotes):
     assert main([*arguments, "--model", str(checkpoint)]) == 2
     assert_refused(capsys, *quotes)
+
+
+def test_piped_message_that_is_refused(tmp_path, monkeypatch, capsys):
+    model = tiny.model()
+    path = tmp_path / "chat.gguf"
+    template = {"tokenizer.chat_template": "{{ messages[-1].content }}"}
+    tiny.write_gguf(path, model.config, model.state_dict(), metadata=template)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a" * 128 + "\nthe\n"))
+    assert main(["--model", str(path)]) == 2
+    assert_refused(capsys, "128 positions", "reset()")
+
+
+def test_directory_that_cannot_be_read(tmp_path, capsys):
+    (tmp_path / "config.json").mkdir()
+    assert main(["the", "--model", str(tmp_path)]) == 2
+    assert_refused(capsys, tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -69,7 +95,7 @@ def test_checkpoint_without_a_tokenizer(tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
+        ["the", "cat"],
         ["the", "--dtype", "int8"],
         ["the", "--max-new-tokens", "many"],
         ["the", "--no-such-option"],

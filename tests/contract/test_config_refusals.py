@@ -2,14 +2,25 @@ import pytest
 import tiny
 from refusal import said
 
-from companion import LlamaConfig
+from companion import (
+    DynamicNTKScaling,
+    FrequencyFactors,
+    LinearScaling,
+    Llama3Scaling,
+    LlamaConfig,
+    LlamaDecoderLayer,
+    LlamaMLP,
+    LlamaModel,
+    LlamaRotaryEmbedding,
+    YarnScaling,
+)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("model_type", "mistral"),
         ("model_type", "llama4"),
+        ("model_type", "qwen2"),
         ("hidden_act", "gelu"),
         ("sliding_window", 4096),
         ("use_sliding_window", True),
@@ -26,13 +37,100 @@ def test_option_that_is_not_computed(name, value):
         LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), **{name: value}))
 
 
-@pytest.mark.parametrize("kind", ["llama3", "linear", "dynamic", "yarn", "longrope"])
+def test_mistral_with_a_window():
+    # Hugging Face takes 4096 where the file is silent
+    for window in ({"sliding_window": 4096}, {}):
+        with pytest.raises(ValueError, match=said("sliding_window = 4096")):
+            LlamaConfig.from_hf({"model_type": "mistral", **window})
+
+
+@pytest.mark.parametrize("kind", ["longrope", "su", "mrope", "proportional", 3])
 @pytest.mark.parametrize("place", ["rope_scaling", "rope_parameters"])
 @pytest.mark.parametrize("key", ["rope_type", "type"])
-def test_scaled_rope(kind, place, key):
+def test_unknown_kind_of_rope(kind, place, key):
     scaling = {key: kind, "factor": 8.0}
-    with pytest.raises(ValueError, match=said(f"rope_type = {kind!r}", "'default'")):
+    with pytest.raises(
+        ValueError, match=said(f"rope_type = {kind!r}", "'linear'", "'llama3'")
+    ):
         LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), **{place: scaling}))
+
+
+@pytest.mark.parametrize(
+    ("rope", "words"),
+    [
+        ({"rope_type": "linear"}, ("'linear'", "lacks 'factor'")),
+        ({"rope_type": "dynamic"}, ("'dynamic'", "lacks 'factor'")),
+        ({"rope_type": "llama3", "factor": 8.0}, ("lacks 'low_freq_factor'",)),
+        ({"rope_type": "linear", "factor": "2"}, ("factor = '2'", "int or float")),
+        ({"rope_type": "linear", "factor": True}, ("factor = True",)),
+        ({"rope_type": "linear", "factor": 0.0}, ("factor = 0.0", "greater than 0")),
+        ({"rope_type": "linear", "factor": float("nan")}, ("factor = nan",)),
+        ({"rope_type": "yarn", "factor": 2.0, "truncate": 1}, ("truncate = 1", "bool")),
+        ({"rope_type": "longrope", "short_factor": [1.0]}, ("short_factor", "knows")),
+        ({"rope_type": "default", "mrope_section": [1]}, ("mrope_section", "knows")),
+        ({"partial_rotary_factor": 0.5}, ("partial_rotary_factor = 0.5",)),
+        ({"full_attention": {"rope_type": "default"}}, ("full_attention", "knows")),
+    ],
+    ids=str,
+)
+def test_rope_parameters_that_say_no_scaling(rope, words):
+    with pytest.raises(ValueError, match=said(*words)):
+        LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), rope_parameters=rope))
+
+
+@pytest.mark.parametrize("value", ["linear", 2, ["linear", 2.0]], ids=str)
+def test_rope_parameters_that_are_no_dict(value):
+    with pytest.raises(ValueError, match=said("rope_scaling", "must be a dict")):
+        LlamaConfig.from_hf({"rope_scaling": value})
+
+
+def test_ramp_that_runs_backwards():
+    with pytest.raises(ValueError, match=said("beta_fast 1.0", "beta_slow 32.0")):
+        YarnScaling(4.0, 16, beta_fast=1.0, beta_slow=32.0)
+    with pytest.raises(
+        ValueError, match=said("high_freq_factor 1.0", "low_freq_factor 4.0")
+    ):
+        Llama3Scaling(8.0, 4.0, 1.0, 16)
+
+
+def test_factors_that_do_not_fit():
+    with pytest.raises(ValueError, match=said("0.0", "greater than 0")):
+        FrequencyFactors((1.0, 0.0))
+    with pytest.raises(ValueError, match=said("3 factors", "head_dim is 4", "2 pairs")):
+        tiny.config(rope_scaling=FrequencyFactors((1.0, 2.0, 3.0)))
+
+
+def test_scaling_that_the_heads_cannot_have():
+    with pytest.raises(ValueError, match=said("head_dim above 2")):
+        tiny.config(head_dim=2, rope_scaling=DynamicNTKScaling(2.0, 16))
+    with pytest.raises(ValueError, match=said("rope_theta above 1", "1.0")):
+        tiny.config(rope_theta=1.0, rope_scaling=YarnScaling(2.0, 16))
+
+
+def test_scaling_that_is_a_dict():
+    with pytest.raises(ValueError, match=said("rope_scaling is {", "from_hf")):
+        tiny.config(rope_scaling={"rope_type": "linear", "factor": 2.0})
+    assert tiny.config(rope_scaling=LinearScaling(2.0))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, "0.1", True])
+def test_dropout_that_is_no_probability(value):
+    with pytest.raises(ValueError, match=said("attention_dropout", repr(value))):
+        tiny.config(attention_dropout=value)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda config: LlamaDecoderLayer(config, 0),
+        LlamaMLP,
+        LlamaModel,
+        LlamaRotaryEmbedding,
+    ],
+)
+def test_parts_made_of_a_dict(made):
+    with pytest.raises(ValueError, match=said("config is a dict", "from_hf")):
+        made({"hidden_size": 16})
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import tiny
 import torch
@@ -33,6 +35,24 @@ def test_full_cache():
     with pytest.raises(ValueError, match=quotes):
         cache.update(torch.zeros(1, 2, 2, 4), torch.zeros(1, 2, 2, 4), 0)
     assert cache.length == 4
+
+
+@pytest.mark.parametrize("length", [5, -1])
+def test_crop_to_tokens_that_are_not_there(length):
+    cache = KVCache(tiny.config(), 1, 8)
+    cache.advance(4)
+    with pytest.raises(ValueError, match=said("holds 4", f"to {length}", "0 to 4")):
+        cache.crop(length)
+    assert cache.length == 4
+
+
+@pytest.mark.parametrize(("held", "length"), [(4, 3), (0, 0)])
+def test_resized_without_room(held, length):
+    cache = KVCache(tiny.config(), 1, 8)
+    cache.advance(held)
+    quotes = said(f"holds {held}", f"max_length is {length}", f"least {max(held, 1)}")
+    with pytest.raises(ValueError, match=quotes):
+        cache.resized(length)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 3, 4), (1, 4, 3, 4), (1, 2, 3, 8), (2, 3, 4)])
@@ -251,7 +271,74 @@ REQUESTS = {
     "negative count": (zeros(1, 3), -1, {}, ("max_new_tokens is -1", "negative")),
     "negative temperature": (
         zeros(1, 3), 5, {"temperature": -0.5},
-        ("temperature -0.5", "negative"),
+        ("temperature is -0.5", "negative"),
+    ),
+    "temperature that is no number": (
+        zeros(1, 3), 5, {"temperature": float("nan")},
+        ("temperature is nan", "must be a number"),
+    ),
+    "infinite temperature": (
+        zeros(1, 3), 5, {"temperature": float("inf")},
+        ("temperature is inf", "must be a number"),
+    ),
+    "temperature as text": (
+        zeros(1, 3), 5, {"temperature": "0.5"},
+        ("temperature is '0.5'", "must be a number"),
+    ),
+    "temperature as bool": (
+        zeros(1, 3), 5, {"temperature": True},
+        ("temperature is True", "must be a number"),
+    ),
+    "top_k of 0": (
+        zeros(1, 3), 5, {"temperature": 1.0, "top_k": 0},
+        ("top_k is 0", "1 or more"),
+    ),
+    "top_k as a share": (
+        zeros(1, 3), 5, {"temperature": 1.0, "top_k": 0.9},
+        ("top_k is 0.9", "integer"),
+    ),
+    "top_p of 0": (
+        zeros(1, 3), 5, {"temperature": 1.0, "top_p": 0.0},
+        ("top_p is 0.0", "above 0", "at most 1"),
+    ),
+    "top_p above 1": (
+        zeros(1, 3), 5, {"temperature": 1.0, "top_p": 1.5},
+        ("top_p is 1.5", "at most 1"),
+    ),
+    "top_p that is no number": (
+        zeros(1, 3), 5, {"temperature": 1.0, "top_p": float("nan")},
+        ("top_p is nan", "at most 1"),
+    ),
+    "top_k that greedy would ignore": (
+        zeros(1, 3), 5, {"top_k": 5},
+        ("temperature is 0", "top_k (5)", "above 0"),
+    ),
+    "top_p that greedy would ignore": (
+        zeros(1, 3), 5, {"top_p": 0.9},
+        ("temperature is 0", "top_p (0.9)", "above 0"),
+    ),
+    "count as a float": (zeros(1, 3), 5.0, {}, ("max_new_tokens is 5.0", "integer")),
+    "count as a bool": (zeros(1, 3), True, {}, ("max_new_tokens is True", "integer")),
+    "one stop token": (
+        zeros(1, 3), 5, {"stop_tokens": 2},
+        ("stop_tokens is 2", "list of token ids"),
+    ),
+    "stop tokens as text": (
+        zeros(1, 3), 5, {"stop_tokens": "</s>"},
+        ("stop_tokens is '</s>'", "list of token ids"),
+    ),
+    "stop tokens by name": (
+        zeros(1, 3), 5, {"stop_tokens": ["</s>"]},
+        ("stop_tokens is ['</s>']", "list of token ids"),
+    ),
+    "seed as a float": (zeros(1, 3), 5, {"seed": 1.5}, ("seed is 1.5", "integer")),
+    "mask as a list": (
+        zeros(1, 3), 5, {"attention_mask": [[1, 1, 1]]},
+        ("attention_mask is a list", "(batch, length)"),
+    ),
+    "another kind of cache": (
+        zeros(1, 3), 5, {"past_key_values": ((),)},
+        ("past_key_values is a tuple", "KVCache(model.config, batch, max_length)"),
     ),
     "too many tokens": (zeros(1, 100), 29, {}, ("100 tokens", "29 new", "128 positions", "for 28")),
     "too long a prompt": (zeros(1, 129), 0, {}, ("129 tokens", "128 positions", "ask for 0")),
@@ -278,6 +365,34 @@ def test_request_is_refused_before_anything_is_computed(
 
 
 @pytest.mark.parametrize("mask", [torch.tensor([[0, 2, 1]]), torch.ones(1, 3)])
-def test_generation_mask_of_other_values(model, mask):
+@pytest.mark.parametrize("run", [generate, generate_stream])
+def test_generation_mask_of_other_values(model, run, mask):
     with pytest.raises(ValueError, match=said(mask.dtype, "0 and 1")):
-        generate(model, tiny.ids(1, 3), 2, attention_mask=mask)
+        run(model, tiny.ids(1, 3), 2, attention_mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("made", "held", "count", "quotes"),
+    [
+        ({}, 5, 2, ("holds 5 tokens", "input_ids has 5", "crop(4)")),
+        ({}, 7, 2, ("holds 7 tokens", "input_ids has 5", "crop(4)")),
+        ({"max_length": 6}, 3, 3, ("room for 6", "5 with 3", "resized(7)")),
+        ({"max_length": 4}, 3, 0, ("room for 4", "5 with 0", "resized(5)")),
+        ({"batch_size": 2}, 0, 2, ("(2, 2, 2, 9, 4,", "(2, 1, 2, 9, 4,")),
+        ({"dtype": torch.float64}, 0, 2, ("torch.float64", "torch.float32")),
+        ({"device": "meta"}, 0, 2, ("meta", "cpu")),
+        ({"head_dim": 8}, 0, 2, ("(2, 1, 2, 9, 8,", "(2, 1, 2, 9, 4,")),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("run", [generate, generate_stream])
+def test_cache_that_does_not_fit_the_text(model, run, made, held, count, quotes):
+    options = {"batch_size": 1, "max_length": 9, **made}
+    made_for = tiny.config(head_dim=options.pop("head_dim", 4))
+    cache = KVCache(made_for, **options)
+    cache.length = held
+    with pytest.raises(
+        ValueError, match="(?s)" + "".join(f"(?=.*{re.escape(q)})" for q in quotes)
+    ):
+        run(model, zeros(1, 5), count, past_key_values=cache)
+    assert cache.length == held

@@ -11,7 +11,7 @@ from companion import (
     position_ids_from_mask,
     scaled_dot_product_attention,
 )
-from companion.rope import inverse_frequencies
+from companion.rope_scaling import inverse_frequencies
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
 CONFIGS = {
@@ -148,7 +148,7 @@ def relu_swiglu(gate, up):
 def post_norm(
     self, hidden_states, attention_mask=None, position_embeddings=None, **options
 ):
-    attended = self.self_attn(
+    attended, _ = self.self_attn(
         hidden_states,
         position_embeddings,
         attention_mask,
@@ -173,7 +173,10 @@ FAULTS = {
     "no RoPE": ("companion.decoder.apply_rope", lambda x, cos, sin: x),
     "RoPE on queries only": ("companion.decoder.apply_rope", rope_on_queries_only),
     "RoPE turned backwards": ("companion.decoder.apply_rope", backwards_rope),
-    "Llama 3's scaled RoPE": ("companion.rope.inverse_frequencies", llama3_frequencies),
+    "Llama 3's scaled RoPE": (
+        "companion.rope_scaling.inverse_frequencies",
+        llama3_frequencies,
+    ),
     "GQA heads tiled": ("companion.attention.repeat_for_query_heads", tiled_heads),
     "mask lets one later token in": ("companion.model.causal_mask", shifted_mask(1)),
     "mask hides the token itself": ("companion.model.causal_mask", shifted_mask(-1)),

@@ -78,11 +78,13 @@ def test_weights_are_the_same_bits(ours, theirs):
 def test_config_is_the_same(ours, theirs):
     config, reference = ours[0].config, theirs.config
     for field in fields(config):
-        if field.name != "rope_theta":
+        if not field.name.startswith("rope_"):
             assert getattr(config, field.name) == getattr(reference, field.name), (
                 field.name
             )
     assert config.rope_theta == reference.rope_parameters["rope_theta"]
+    assert config.rope_scaling is None
+    assert reference.rope_parameters["rope_type"] == "default"
 
 
 @pytest.mark.parametrize("name", PROMPTS)

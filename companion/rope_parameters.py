@@ -1,0 +1,148 @@
+"""What a Hugging Face config says of RoPE, in its old spelling and its new one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from companion.rope_scaling import (
+    DynamicNTKScaling,
+    FrequencyFactors,
+    LinearScaling,
+    Llama3Scaling,
+    RopeScaling,
+    YarnScaling,
+    yarn_magnitude,
+)
+
+ROPE_KEYS = {
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "factor",
+    "finetuned",
+    "high_freq_factor",
+    "low_freq_factor",
+    "mscale",
+    "mscale_all_dim",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_type",
+    "truncate",
+    "type",
+}
+
+
+def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says of RoPE, from `rope_scaling` (old) and `rope_parameters` (new)."""
+    found: dict[str, Any] = {}
+    for name in ("rope_scaling", "rope_parameters"):
+        given = config.get(name) or {}
+        if not isinstance(given, Mapping):
+            raise ValueError(f"config has {name} = {given!r}: it must be a dict")
+        found.update({key: value for key, value in given.items() if value is not None})
+    for name, value in found.items():
+        if isinstance(value, Mapping) or name not in ROPE_KEYS:
+            raise ValueError(
+                f"config has {name} = {value!r} among its RoPE parameters: this "
+                f"package knows only {', '.join(sorted(ROPE_KEYS))}"
+            )
+    return found
+
+
+def read_scaling(
+    rope: Mapping[str, Any], config: Mapping[str, Any]
+) -> RopeScaling | None:
+    """The scaling that RoPE parameters describe; None for plain RoPE.
+
+    Keys of another scaling are passed over, as Hugging Face does.
+    """
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind == "default":
+        return None
+    if kind not in SCALINGS:
+        raise ValueError(
+            f"config has rope_type = {kind!r}: this package computes only 'default', "
+            f"{', '.join(map(repr, SCALINGS))}"
+        )
+    for name, value in rope.items():
+        allowed = (
+            (str,)
+            if "type" in name
+            else (bool,)
+            if name == "truncate"
+            else (int, float)
+        )
+        if type(value) not in allowed:
+            raise ValueError(
+                f"config has {name} = {value!r} for rope_type {kind!r}: it must be "
+                f"{' or '.join(a.__name__ for a in allowed)}"
+            )
+    longest = config.get("max_position_embeddings") or 2048
+    original = (
+        config.get("original_max_position_embeddings")
+        or rope.get("original_max_position_embeddings")
+        or longest
+    )
+    try:
+        return SCALINGS[kind](rope, original, longest)
+    except KeyError as error:
+        raise ValueError(
+            f"config has rope_type = {kind!r} but lacks {error}: add it to its RoPE "
+            "parameters"
+        ) from error
+
+
+def read_yarn(rope: Mapping[str, Any], original: int, longest: int) -> YarnScaling:
+    """YaRN's parameters; `mscale` and `mscale_all_dim` amount to an attention_factor."""
+    factor = rope.get("factor", longest / original)
+    attention_factor = rope.get("attention_factor")
+    mscale, all_dim = rope.get("mscale"), rope.get("mscale_all_dim")
+    if attention_factor is None and mscale and all_dim:
+        attention_factor = yarn_magnitude(factor, mscale) / yarn_magnitude(
+            factor, all_dim
+        )
+    return YarnScaling(
+        float(factor),
+        original,
+        float(rope.get("beta_fast") or 32),
+        float(rope.get("beta_slow") or 1),
+        None if attention_factor is None else float(attention_factor),
+        rope.get("truncate", True),
+    )
+
+
+# How each `rope_type` is read: (parameters, original length, max_position_embeddings).
+SCALINGS: dict[str, Callable[[Mapping[str, Any], int, int], RopeScaling]] = {
+    "linear": lambda rope, original, longest: LinearScaling(float(rope["factor"])),
+    "dynamic": lambda rope, original, longest: DynamicNTKScaling(
+        float(rope["factor"]), longest
+    ),
+    "yarn": read_yarn,
+    "llama3": lambda rope, original, longest: Llama3Scaling(
+        float(rope["factor"]),
+        float(rope["low_freq_factor"]),
+        float(rope["high_freq_factor"]),
+        original,
+    ),
+}
+
+
+def check_rope_scaling(
+    scaling: RopeScaling | None, head_dim: int, theta: float
+) -> None:
+    """Refuse a scaling that these heads cannot have."""
+    if isinstance(scaling, FrequencyFactors) and len(scaling.factors) != head_dim // 2:
+        raise ValueError(
+            f"FrequencyFactors has {len(scaling.factors)} factors and head_dim is "
+            f"{head_dim}: there must be one for each of the {head_dim // 2} pairs"
+        )
+    if isinstance(scaling, DynamicNTKScaling) and head_dim == 2:
+        raise ValueError(
+            "DynamicNTKScaling needs a head_dim above 2: its exponent is head_dim / "
+            "(head_dim - 2)"
+        )
+    if isinstance(scaling, YarnScaling) and theta <= 1:
+        raise ValueError(
+            f"YarnScaling needs a rope_theta above 1 and it is {theta}: with it no "
+            "pair turns slower than another"
+        )

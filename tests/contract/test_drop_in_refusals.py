@@ -1,0 +1,161 @@
+import pytest
+import tiny
+import torch
+import transformers
+from refusal import said
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import sdpa_mask
+
+from companion import KVCache, LlamaAttention, LlamaDecoderLayer
+from companion.hugging_face import attention_and_weights, attention_interface
+
+X = torch.zeros(2, 3, 16)
+
+
+@pytest.fixture
+def layer():
+    return LlamaDecoderLayer(tiny.config(), 0)
+
+
+# ---- the layer
+
+
+@pytest.mark.parametrize(
+    ("option", "quotes"),
+    [
+        ({"attention_maks": torch.ones(3, 3)}, ("attention_maks", "a tensor (3, 3)")),
+        ({"is_causal": False}, ("is_causal = False", "attention_mask")),
+        ({"softcap": 50.0}, ("softcap = 50.0", "attend=")),
+        ({"sliding_window": 4}, ("sliding_window = 4",)),
+        ({"cache": "paged"}, ("cache = 'paged'",)),
+    ],
+    ids=str,
+)
+def test_option_that_is_not_computed(layer, option, quotes):
+    cache = KVCache(tiny.config(), 2, 3)
+    attention, angles = layer.self_attn, layer.rotary_emb(X, torch.arange(3)[None])
+    for refused in (
+        lambda: layer(X, past_key_values=cache, **option),
+        lambda: attention(X, angles, past_key_values=cache, **option),
+    ):
+        with pytest.raises(ValueError, match=said(*quotes, "does not compute it")):
+            refused()
+    assert cache.keys.eq(0).all()
+
+
+def test_options_that_change_nothing_pass(layer):
+    x = torch.randn(2, 3, 16)
+    options = {"cache_position": torch.arange(3), "num_items_in_batch": 6}
+    options |= {"output_hidden_states": True, "softcap": None, "is_causal": True}
+    assert torch.equal(layer(x, use_cache=True, **options), layer(x))
+
+
+def test_weights_that_attend_does_not_return(layer):
+    quotes = said("output_attentions = True", "attention_and_weights")
+    with pytest.raises(ValueError, match=quotes):
+        layer(X, output_attentions=True)
+    layer(X, output_attentions=False)
+    LlamaDecoderLayer(tiny.config(), 0, attention_and_weights)(
+        X, output_attentions=True
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 3)])
+def test_mask_of_real_tokens(layer, shape):
+    quotes = said(shape, "(3, kv_len)", "goes to the model", "causal_mask")
+    for mask in (torch.ones(shape, dtype=torch.bool), torch.zeros(shape)):
+        with pytest.raises(ValueError, match=quotes):
+            layer(X, mask)
+
+
+def test_mask_of_flex_attention(layer):
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    mask = create_block_mask(
+        lambda batch, head, query, key: key <= query, 2, None, 3, 3, device="cpu"
+    )
+    with pytest.raises(ValueError, match=said("BlockMask", "'sdpa' or 'eager'")):
+        layer(X, mask)
+
+
+@pytest.mark.parametrize("made", [LlamaDecoderLayer, LlamaAttention])
+def test_config_of_another_kind(made):
+    with pytest.raises(ValueError, match=said("config is a dict", "from_hf")):
+        made({"hidden_size": 16}, 0)
+    with pytest.raises(ValueError, match=said("hidden_act = 'gelu'", "'silu'")):
+        made(transformers.LlamaConfig(hidden_act="gelu"), 0)
+
+
+# ---- the attention function
+
+
+def call(**options):
+    query, key = torch.zeros(1, 4, 3, 8), torch.zeros(1, 2, 6, 8)
+    mask = options.pop("mask", None)
+    return attention_interface(torch.nn.Module(), query, key, key, mask, **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "quotes"),
+    [
+        ({"softcap": 50.0}, ("softcap = 50.0",)),
+        ({"s_aux": torch.zeros(4)}, ("s_aux = a tensor (4,)",)),
+        ({"position_bias": torch.zeros(1, 4, 3, 6)}, ("position_bias = a tensor",)),
+        ({"cache": "paged"}, ("cache = 'paged'",)),
+    ],
+    ids=str,
+)
+def test_attention_option_that_is_not_computed(option, quotes):
+    with pytest.raises(
+        ValueError, match=said(*quotes, "does not compute it", "attn_implementation")
+    ):
+        call(**option)
+
+
+def test_sliding_window_without_its_mask():
+    quotes = said("sliding_window = 5", "6 keys", "sdpa_mask", "AttentionMaskInterface")
+    with pytest.raises(ValueError, match=quotes):
+        call(sliding_window=5)
+    call(sliding_window=6)
+    call(sliding_window=5, mask=torch.ones(3, 6, dtype=torch.bool))
+
+
+def test_attention_weights_that_are_not_returned():
+    with pytest.raises(
+        ValueError, match=said("output_attentions", "returns no weights")
+    ):
+        call(output_attentions=True)
+
+
+def test_dropout_that_is_no_probability():
+    x = torch.zeros(1, 2, 3, 4)
+    for wrong in (-0.1, 1.5):
+        with pytest.raises(ValueError, match=str(wrong)):
+            attention_and_weights(x, x, x, dropout_p=wrong)
+
+
+REFUSED = {
+    "GptOssForCausalLM": ({"num_local_experts": 2, "head_dim": 8}, "s_aux"),
+    "Gemma2ForCausalLM": ({"head_dim": 8}, "softcap = 50.0"),
+    "T5EncoderModel": (
+        {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 1, "num_heads": 4},
+        "position_bias",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_their_model_that_needs_more(name):
+    AttentionInterface.register("companion", attention_interface)
+    AttentionMaskInterface.register("companion", sdpa_mask)
+    options, quote = REFUSED[name]
+    sizes = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48}
+    sizes |= {"num_hidden_layers": 1, "num_attention_heads": 4}
+    sizes |= {"num_key_value_heads": 2, "pad_token_id": 0}
+    if name.startswith("T5"):
+        sizes = {"vocab_size": 97}
+    made = getattr(transformers, name)
+    model = made(made.config_class(**sizes, **options)).eval()
+    model.set_attn_implementation("companion")
+    with pytest.raises(ValueError, match=said(quote, "does not compute it")):
+        model(torch.ones(1, 5, dtype=torch.long))
