@@ -5,16 +5,11 @@ and the ratio of each round, and writes everything to benchmarks/results/.
 """
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
+from machine import machine, write
 from transformers import LlamaConfig as HFConfig
 from transformers import LlamaForCausalLM as HFLlama
 
@@ -86,25 +81,6 @@ def rates(raw: dict, key: str, count: int) -> dict:
     }
 
 
-def machine() -> dict:
-    """What the figures depend on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0].split(":")[1].strip() if names else cpu
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpu": cpu,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "transformers": version("transformers"),
-        "commit": commit.strip(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
@@ -113,11 +89,9 @@ def main() -> None:
         **machine(),
         "float32": [measure(32, 64, rounds), measure(512, 8, rounds)],
     }
-    path = Path(__file__).parent / "results" / f"generation-{result['date']}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
     for case in result["float32"]:
         print({name: value for name, value in case.items() if name != "raw"})
-    print(f"written to {path.relative_to(Path.cwd())}")
+    write("generation", result)
 
 
 if __name__ == "__main__":

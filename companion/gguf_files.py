@@ -1,125 +1,96 @@
-"""GGUF files: config, tensors and tokenizer from llama.cpp's format, under Hugging Face's names."""
+"""GGUF files: llama.cpp's format, in one file or in parts, under Hugging Face's names."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import gguf
-import torch
-from torch import Tensor
 
 from companion.config import LlamaConfig
-from companion.rope import half_from_interleaved
+from companion.gguf_config import check_metadata, gguf_config
+from companion.gguf_header import Header, TensorInfo, read_header
+from companion.gguf_tensors import GGUFTensor, gguf_tensor, hf_name
+from companion.stored import Opened, StoredTensor
 from companion.tokenizer import Tokenizer
-
-# What opening a checkpoint gives: config, tensors read one by one, their number, tokenizer.
-Opened = tuple[LlamaConfig, Iterator[tuple[str, Tensor]], int, Tokenizer | None]
-
-GGUF_NAMES = {
-    "token_embd": "model.embed_tokens",
-    "output_norm": "model.norm",
-    "output": "lm_head",
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 
 
 def open_gguf(path: Path) -> Opened:
-    """Config, tensors (dequantised one by one), their number and tokenizer of a GGUF."""
+    """Config, tensors and tokenizer of a GGUF, and of all its parts if it is split."""
+    header = read_header(path)
+    metadata, files = header.metadata, list(parts(path, header))
+    check_metadata(metadata, path)
+    stored: dict[str, GGUFTensor] = {}
+    for part, tensors in files:
+        for name, info in tensors.items():
+            if name in stored:
+                raise ValueError(f"{part} holds {name}, as {stored[name].path} does")
+            stored[name] = gguf_tensor(part, name, info)
     try:
-        reader = gguf.GGUFReader(path)
-        metadata = {name: field.contents() for name, field in reader.fields.items()}
-    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise ValueError(
-            f"{path} is not a complete GGUF file ({error}): download it again"
-        ) from error
-    names = {tensor.name for tensor in reader.tensors}
-    if "rope_freqs.weight" in names:
-        raise ValueError(
-            f"{path} holds rope_freqs.weight: scaled RoPE frequencies are not supported"
-        )
-    config = gguf_config(metadata, path, tie="output.weight" not in names)
+        factors = rope_factors(stored.pop("rope_freqs.weight", None))
+        config = gguf_config(metadata, stored, factors)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be loaded: {error}") from error
     try:
         tokenizer = Tokenizer.from_gguf(metadata)
     except KeyError as error:
         raise ValueError(
             f"{path} lacks the metadata {error}: its tokenizer cannot be read"
         ) from error
-    return config, gguf_tensors(reader, config), len(names), tokenizer
+    return config, named(stored, config), tokenizer
 
 
-def gguf_config(metadata: dict[str, Any], path: Path, tie: bool) -> LlamaConfig:
-    """The config that a GGUF's metadata amounts to."""
-    if (kind := metadata.get("general.architecture")) != "llama":
+def parts(path: Path, header: Header) -> Iterator[tuple[Path, dict[str, TensorInfo]]]:
+    """Each file of a model with its tensors: `x-00001-of-00003.gguf` and those after it."""
+    count = header.metadata.get("split.count", 1)
+    if type(count) is not int:
+        raise ValueError(f"{path} has split.count = {count!r}: it must be a number")
+    if count <= 1:
+        yield path, header.tensors
+        return
+    pattern = re.fullmatch(rf"(.*)-00001-of-{count:05}\.gguf", path.name)
+    if header.metadata.get("split.no") != 0 or pattern is None:
         raise ValueError(
-            f"{path} holds a model of architecture {kind!r}: only 'llama' is supported"
+            f"{path} is one of {count} parts of a model: load the first, whose name "
+            f"ends in -00001-of-{count:05}.gguf"
         )
-    if (scaling := metadata.get("llama.rope.scaling.type", "none")) != "none":
-        raise ValueError(
-            f"{path} has llama.rope.scaling.type = {scaling!r}: only unscaled RoPE "
-            "is supported"
-        )
-    if metadata.get("llama.expert_count"):
-        raise ValueError(
-            f"{path} has llama.expert_count = {metadata['llama.expert_count']}: "
-            "experts are not supported"
-        )
-    try:
-        heads = metadata["llama.attention.head_count"]
-        return LlamaConfig(
-            vocab_size=len(metadata["tokenizer.ggml.tokens"]),
-            hidden_size=metadata["llama.embedding_length"],
-            intermediate_size=metadata["llama.feed_forward_length"],
-            num_hidden_layers=metadata["llama.block_count"],
-            num_attention_heads=heads,
-            num_key_value_heads=metadata.get("llama.attention.head_count_kv", heads),
-            head_dim=metadata.get(
-                "llama.attention.key_length",
-                metadata["llama.embedding_length"] // heads,
-            ),
-            max_position_embeddings=metadata["llama.context_length"],
-            rms_norm_eps=metadata["llama.attention.layer_norm_rms_epsilon"],
-            rope_theta=metadata.get("llama.rope.freq_base", 10000.0),
-            tie_word_embeddings=tie,
-        )
-    except KeyError as error:
-        raise ValueError(
-            f"{path} lacks the metadata {error}: it is not a complete Llama GGUF"
-        ) from error
-
-
-def gguf_tensors(
-    reader: gguf.GGUFReader, config: LlamaConfig
-) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor as float32 under its Hugging Face name, q and k for rotate-half."""
-    for stored in reader.tensors:
-        name = hf_name(stored.name)
-        try:
-            tensor = torch.tensor(gguf.dequantize(stored.data, stored.tensor_type))
-        except NotImplementedError as error:
+    for number in range(count):
+        part = path.with_name(f"{pattern[1]}-{number + 1:05}-of-{count:05}.gguf")
+        if not part.exists():
+            raise FileNotFoundError(f"{part} is missing: {path} has {count} parts")
+        opened = header if number == 0 else read_header(part)
+        says = opened.metadata.get("split.no"), opened.metadata.get("split.count")
+        if says != (number, count):
             raise ValueError(
-                f"{stored.name} is stored as {stored.tensor_type.name}, which is not "
-                "supported"
-            ) from error
-        if name.endswith("q_proj.weight"):
-            tensor = half_from_interleaved(tensor, config.num_attention_heads)
-        elif name.endswith("k_proj.weight"):
-            tensor = half_from_interleaved(tensor, config.num_key_value_heads)
-        yield name, tensor
+                f"{part} says that it is part {says[0]} of {says[1]}, counted from 0, "
+                f"and its name says {number} of {count}"
+            )
+        yield part, opened.tensors
 
 
-def hf_name(name: str) -> str:
-    """`blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`."""
-    parts = name.split(".")
-    if parts[0] == "blk" and len(parts) == 4:
-        return (
-            f"model.layers.{parts[1]}.{GGUF_NAMES.get(parts[2], parts[2])}.{parts[3]}"
+def rope_factors(stored: GGUFTensor | None) -> tuple[float, ...] | None:
+    """What rope_freqs.weight divides the frequencies of the pairs by."""
+    if stored is None:
+        return None
+    if len(stored.shape) != 1:
+        raise ValueError(
+            f"{stored.name} is {stored.shape}: it must be (head_dim / 2,), a factor for "
+            "each pair"
         )
-    return ".".join([GGUF_NAMES.get(parts[0], parts[0]), *parts[1:]])
+    return tuple(stored.read(0, stored.shape[0]).tolist())
+
+
+def named(
+    stored: Mapping[str, GGUFTensor], config: LlamaConfig
+) -> dict[str, StoredTensor]:
+    """The tensors under Hugging Face's names, q and k to be read for rotate-half."""
+    tensors: dict[str, StoredTensor] = {}
+    for name, tensor in stored.items():
+        new_name = hf_name(name)
+        if new_name in tensors:
+            raise ValueError(
+                f"{tensor.path} holds {name} and {tensors[new_name].name}, which are "
+                "the same tensor"
+            )
+        if ".attn_q." in name or ".attn_k." in name:
+            tensor = replace(tensor, interleaved_head=config.head_dim)
+        tensors[new_name] = tensor
+    return tensors

@@ -52,8 +52,9 @@ def ids(batch: int, length: int, vocab_size: int = len(TOKENS)) -> Tensor:
 
 
 def hf_dict(made: LlamaConfig, **changes: Any) -> dict[str, Any]:
-    """A config.json that says the same as `made`."""
-    return {"model_type": "llama", "hidden_act": "silu", **asdict(made), **changes}
+    """A config.json that says the same as `made`, whose RoPE is not scaled."""
+    plain = {"model_type": "llama", "hidden_act": "silu", "rope_scaling": None}
+    return {**asdict(made), **plain, **changes}
 
 
 # ---- files
@@ -102,9 +103,9 @@ GGUF_LAYER_NAMES = {
 
 
 def permuted(weight: np.ndarray, heads: int) -> np.ndarray:
-    """What llama.cpp's convert_hf_to_gguf.py does to the rows of q and k."""
+    """What llama.cpp's convert_hf_to_gguf.py does to the rows of q and k, biases too."""
     return (
-        weight.reshape(heads, 2, -1, weight.shape[1])
+        weight.reshape(heads, 2, -1, *weight.shape[1:])
         .swapaxes(1, 2)
         .reshape(weight.shape)
     )
@@ -139,6 +140,7 @@ def gguf_metadata(made: LlamaConfig) -> dict[str, Any]:
         "llama.attention.head_count": made.num_attention_heads,
         "llama.attention.head_count_kv": made.num_key_value_heads,
         "llama.attention.key_length": made.head_dim,
+        "llama.attention.value_length": made.head_dim,
         "llama.attention.layer_norm_rms_epsilon": made.rms_norm_eps,
         "llama.rope.freq_base": made.rope_theta,
         "tokenizer.ggml.model": "gpt2",
@@ -159,12 +161,16 @@ def write_gguf(
     *,
     architecture: str = "llama",
     metadata: Mapping[str, Any] = {},  # never written to
-    tensors: Mapping[str, np.ndarray] = {},
+    tensors: Mapping[str, Any] = {},
     without: Sequence[str] = (),
     quantization: gguf.GGMLQuantizationType | None = None,
+    tensors_per_part: int = 0,
 ) -> Path:
-    """Write a GGUF of these weights; `metadata` and `tensors` add or replace."""
-    writer = gguf.GGUFWriter(path, architecture)
+    """Write a GGUF of these weights; `metadata` and `tensors` add or replace.
+
+    A tensor may be a pair of stored bytes (rows, bytes) and their type.
+    """
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors_per_part)
     for name, value in {**gguf_metadata(made), **metadata}.items():
         if name in without:
             continue
@@ -181,7 +187,9 @@ def write_gguf(
     for name, array in {**gguf_tensors(made, weights), **tensors}.items():
         if name in without:
             continue
-        if quantization is not None and array.ndim == 2:
+        if isinstance(array, tuple):
+            writer.add_tensor(name, array[0], raw_dtype=array[1])
+        elif quantization is not None and array.ndim == 2:
             writer.add_tensor(
                 name, gguf.quantize(array, quantization), raw_dtype=quantization
             )

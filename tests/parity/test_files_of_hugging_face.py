@@ -1,3 +1,6 @@
+import json
+
+import llama_cpp_golden
 import pytest
 import tiny
 import torch
@@ -10,6 +13,7 @@ OPTIONS = {
     "MHA": {"num_key_value_heads": 8},
     "tied": {"tie_word_embeddings": True},
     "biases": {"attention_bias": True, "mlp_bias": True},
+    "biases, head_dim apart": {"attention_bias": True, "head_dim": 12},
     "theta and eps": {"rope_theta": 5e5, "rms_norm_eps": 1e-3},
 }
 
@@ -41,27 +45,125 @@ def test_directory_in_half_precision(hf_llama, tmp_path, dtype):
         assert torch.equal(weight.float(), wide.state_dict()[name])
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "biases"])
-def test_gguf(hf_llama, tmp_path, name):
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **OPTIONS[name])
+def write_gguf(theirs, path, **options):
+    """The GGUF that llama.cpp's converter makes: rows of q and k permuted, a tied head left out."""
     weights = dict(theirs.state_dict())
     config = LlamaConfig.from_hf(theirs.config.to_dict())
     if config.tie_word_embeddings:
         del weights["lm_head.weight"]
-    loaded, tokenizer = load(
-        tiny.write_gguf(tmp_path / "tiny.gguf", config, weights), device="cpu"
-    )
+    return tiny.write_gguf(path / "tiny.gguf", config, weights, **options)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_gguf(hf_llama, tmp_path, options):
+    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **options)
+    loaded, tokenizer = load(write_gguf(theirs, tmp_path), device="cpu")
     assert tokenizer.vocab_size == len(tiny.TOKENS)
     assert_same_logits(loaded, theirs)
 
 
-def test_gguf_as_hugging_face_reads_it(hf_llama, tmp_path):
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_gguf_and_directory_of_one_model(hf_llama, tmp_path, options):
+    """The one has the rows of q and k permuted, the other not; loaded, all bits are the same."""
+    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **options)
+    theirs.save_pretrained(tmp_path)
+    of_directory, _ = load(tmp_path, device="cpu")
+    of_gguf, _ = load(write_gguf(theirs, tmp_path), device="cpu")
+    weights = of_gguf.state_dict()
+    assert weights.keys() == of_directory.state_dict().keys()
+    for name, weight in of_directory.state_dict().items():
+        assert torch.equal(weights[name], weight), name
+
+
+# Hugging Face reads neither the biases of a GGUF nor a head_dim apart without rope.dimension_count
+@pytest.mark.parametrize("name", [name for name in OPTIONS if "bias" not in name])
+def test_gguf_as_hugging_face_reads_it(hf_llama, tmp_path, name):
     from transformers import AutoModelForCausalLM
 
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS))
-    config = LlamaConfig.from_hf(theirs.config.to_dict())
-    path = tiny.write_gguf(tmp_path / "tiny.gguf", config, theirs.state_dict())
+    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **OPTIONS[name])
+    metadata = {"llama.rope.dimension_count": theirs.config.head_dim}
+    path = write_gguf(theirs, tmp_path, metadata=metadata)
     read = AutoModelForCausalLM.from_pretrained(
         tmp_path, gguf_file=path.name, dtype=torch.float32
     ).eval()
     assert_same_logits(load(path, device="cpu")[0], read)
+
+
+SCALINGS = {
+    "linear": ({"factor": 4.0}, {}),
+    "yarn": (
+        {"factor": 4.0, "original_max_position_embeddings": 32},
+        {"original_context_length": 32},
+    ),
+    "yarn, all given": (
+        {
+            "factor": 4.0,
+            "original_max_position_embeddings": 32,
+            "beta_fast": 16.0,
+            "beta_slow": 2.0,
+            "attention_factor": 1.25,
+        },
+        {
+            "original_context_length": 32,
+            "yarn_beta_fast": 16.0,
+            "yarn_beta_slow": 2.0,
+            "yarn_attn_factor": 1.25,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+def test_scaled_rope_of_a_gguf_is_that_of_the_model_it_was_made_from(
+    hf_llama, tmp_path, name
+):
+    """With the metadata that llama.cpp's converter writes."""
+    scaling, metadata = SCALINGS[name]
+    kind = name.split(",")[0]
+    rope = {"rope_type": kind, "rope_theta": 500.0, **scaling}
+    theirs = hf_llama(vocab_size=len(tiny.TOKENS), rope_parameters=rope)
+    written = {"type": kind, "factor": 4.0, **metadata}
+    path = write_gguf(
+        theirs,
+        tmp_path,
+        metadata={f"llama.rope.scaling.{key}": x for key, x in written.items()},
+    )
+    assert_same_logits(load(path, device="cpu")[0], theirs)
+
+
+def test_frequency_factors_of_a_gguf_are_those_of_llama_3(hf_llama, tmp_path):
+    rope = {
+        "rope_type": "llama3",
+        "rope_theta": 500.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32,
+    }
+    theirs = hf_llama(vocab_size=len(tiny.TOKENS), rope_parameters=rope)
+    plain = 500.0 ** -(torch.arange(0, 8, 2) / 8)
+    factors = (plain / theirs.model.rotary_emb.inv_freq).numpy()
+    assert 1 < factors.max() <= 8.01
+    path = write_gguf(theirs, tmp_path, tensors={"rope_freqs.weight": factors})
+    assert_same_logits(load(path, device="cpu")[0], theirs)
+
+
+# ---- as llama.cpp reads it
+
+RECORDED = json.loads(llama_cpp_golden.STORED.read_text())["cases"]
+
+
+@pytest.mark.parametrize("name", llama_cpp_golden.CASES)
+def test_logits_of_llama_cpp(name, tmp_path):
+    path = llama_cpp_golden.write(name, tmp_path / "tiny.gguf")
+    model, _ = load(path, device="cpu")
+    logits = model(torch.tensor([llama_cpp_golden.IDS]))[0, 7::8, :8]
+    recorded = torch.tensor(RECORDED[name])
+    torch.testing.assert_close(logits, recorded, atol=1e-4, rtol=0)
+
+
+def test_recorded_scalings_differ():
+    """So that none of them passes for another."""
+    plain = torch.tensor(RECORDED["plain"])
+    for name in ("linear", "YaRN", "YaRN, attn_factor", "frequency factors"):
+        assert (torch.tensor(RECORDED[name]) - plain).abs().max() > 0.1

@@ -1,0 +1,36 @@
+"""What the figures of a benchmark depend on, and where they go."""
+
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+
+def machine() -> dict:
+    """Date, processor, threads, versions and commit."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0].split(":")[1].strip() if names else cpu
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": cpu,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+        "commit": commit.strip(),
+    }
+
+
+def write(name: str, result: dict) -> None:
+    """Keep the raw figures of a day in results/."""
+    path = Path(__file__).parent / "results" / f"{name}-{result['date']}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written to {path.relative_to(Path.cwd())}")

@@ -1,0 +1,49 @@
+"""How much memory `load` takes: `peak_memory.py SOURCE DTYPE [SOURCE DTYPE ...]`, Linux only.
+
+Prints a JSON list with, for each, what it held at most beyond what the process held
+before, in bytes and as a ratio to the size of the model's weights. A SOURCE "bundled" is
+the bundled SmolLM2.
+"""
+
+import ctypes
+import gc
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from companion import load
+
+
+def status(key: str) -> int:
+    """A line of /proc/self/status, in bytes."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", text)[1])
+
+
+def measure(source: str, dtype: str) -> dict:
+    """Load once on the CPU, from a peak that is set back to what is held now."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what an earlier load freed goes back at once
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = status("VmRSS"), time.perf_counter()
+    path = None if source == "bundled" else source
+    model, _ = load(path, getattr(torch, dtype), "cpu")
+    seconds = time.perf_counter() - start
+    peak = status("VmHWM") - before
+    weights = sum(x.numel() * x.element_size() for x in model.parameters())
+    return {
+        "dtype": dtype,
+        "weights_bytes": weights,
+        "peak_bytes": peak,
+        "peak_ratio": round(peak / weights, 3),
+        "seconds": round(seconds, 2),
+    }
+
+
+if __name__ == "__main__":
+    pairs = zip(sys.argv[1::2], sys.argv[2::2], strict=True)
+    print(json.dumps([measure(source, dtype) for source, dtype in pairs]))
