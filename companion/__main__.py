@@ -1,89 +1,196 @@
-"""`python -m companion PROMPT`: write on from a prompt, token by token."""
+"""`python -m companion PROMPT` writes on from a prompt; without one, it chats."""
 
 import argparse
+import io
+import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
+from companion.chat import Chat
 from companion.checkpoints import load
 from companion.generate import generate_stream
+from companion.model import LlamaForCausalLM
+from companion.terminal import converse
+from companion.tokenizer import Tokenizer
 
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+EXAMPLES = """\
+examples:
+  python -m companion "The capital of France is" --max-new-tokens 24
+  python -m companion --temperature 0.7 --top-p 0.9 --system "Be brief."
+  printf 'Hello\\nAnd in French?\\n' | python -m companion
+  python -m companion --model path/to/llama.gguf --dtype bfloat16
+
+in a chat:
+  Ctrl-C stops an answer; /reset begins anew; /exit or Ctrl-D ends
+"""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     command = argparse.ArgumentParser(
-        prog="python -m companion", description="Write on from a prompt with a Llama."
+        prog="python -m companion",
+        description="Write on from a prompt with a Llama, or chat with it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("prompt", help="the text to go on from")
+    command.add_argument(
+        "prompt",
+        nargs="?",
+        metavar="PROMPT",
+        help="the text to go on from; without it, lines of standard input are a chat",
+    )
     command.add_argument(
         "--max-new-tokens",
         type=int,
-        default=64,
         metavar="N",
-        help="at most N tokens (default 64)",
+        help="at most N tokens (default: 64 after a prompt, 512 an answer)",
     )
-    command.add_argument(
+    chat = command.add_argument_group("chat")
+    chat.add_argument("--system", metavar="TEXT", help="instructions that come first")
+    add_sampling(command.add_argument_group("sampling"))
+    add_model(command.add_argument_group("model"))
+    return command
+
+
+def add_sampling(group: argparse._ArgumentGroup) -> None:
+    """How the next token is chosen."""
+    group.add_argument(
         "--temperature",
         type=float,
         default=0.0,
         metavar="T",
         help="0 takes the likeliest token (default); above 0 samples",
     )
-    command.add_argument(
+    group.add_argument(
+        "--top-k",
+        type=int,
+        metavar="K",
+        help="sample from the K likeliest tokens only (default: from all)",
+    )
+    group.add_argument(
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="sample from the likeliest tokens that sum to P only (default: from all)",
+    )
+    group.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
         help="makes sampling repeatable (default 0)",
     )
-    command.add_argument(
+
+
+def add_model(group: argparse._ArgumentGroup) -> None:
+    """Which model, and where it runs."""
+    group.add_argument(
         "--model",
         metavar="PATH",
-        help="a checkpoint directory or .gguf file (default: the bundled SmolLM2-135M-Instruct)",
+        help="a checkpoint directory or .gguf file (default: the bundled "
+        "SmolLM2-135M-Instruct)",
     )
-    command.add_argument(
+    group.add_argument(
         "--dtype",
         choices=DTYPES,
         default="float32",
         help="of the weights (default float32)",
     )
-    command.add_argument(
+    group.add_argument(
         "--device", default="auto", help="auto, cpu or cuda (default auto)"
     )
-    return command
+
+
+def prepare(options: argparse.Namespace) -> Callable[[], int]:
+    """Load the model and check the request; what remains is to write the text.
+
+    Raises: ValueError and OSError for what cannot be done.
+    """
+    if options.prompt is not None and options.system is not None:
+        raise ValueError(
+            "--system is for a chat, and a PROMPT is given: leave one of them out"
+        )
+    model, tokenizer = load(options.model, DTYPES[options.dtype], options.device)
+    if tokenizer is None:
+        raise FileNotFoundError(f"no tokenizer.json in {options.model}")
+    if options.prompt is not None:
+        return complete(model, tokenizer, options)
+    if tokenizer.chat_template is None:
+        raise ValueError(
+            "the checkpoint has no chat template, so it cannot chat: give a PROMPT to "
+            "go on from"
+        )
+    chat = Chat(
+        model,
+        tokenizer,
+        system=options.system,
+        max_new_tokens=512
+        if options.max_new_tokens is None
+        else options.max_new_tokens,
+        **sampling(options),
+    )
+    return lambda: converse(chat)
+
+
+def complete(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, options: argparse.Namespace
+) -> Callable[[], int]:
+    """Writes the prompt and what follows it, up to the end of the text."""
+    prompt = tokenizer.encode(options.prompt)
+    tokens = generate_stream(
+        model,
+        torch.tensor([prompt], dtype=torch.long),
+        64 if options.max_new_tokens is None else options.max_new_tokens,
+        **sampling(options),
+        stop_tokens=tokenizer.stop_ids,
+    )
+    ids = (int(token) for token in tokens)
+    text = tokenizer.decode_stream(
+        (i for i in ids if i not in tokenizer.stop_ids), after=prompt
+    )
+
+    def write() -> int:
+        print(options.prompt, end="", flush=True)
+        for piece in text:
+            print(piece, end="", flush=True)
+        print(flush=True)
+        return 0
+
+    return write
+
+
+def sampling(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of sampling, by the names that `generate` has for them."""
+    return {
+        name: getattr(options, name)
+        for name in ("temperature", "top_k", "top_p", "seed")
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the prompt and what the model writes on; return 0, or 2 after a message."""
+    """Write or chat; return 0, 2 after a message, or 130 when stopped by Ctrl-C."""
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack a character
     try:
-        model, tokenizer = load(options.model, DTYPES[options.dtype], options.device)
-        if tokenizer is None:
-            raise FileNotFoundError(f"no tokenizer.json in {options.model}")
-        tokens = generate_stream(
-            model,
-            torch.tensor([tokenizer.encode(options.prompt)], dtype=torch.long),
-            options.max_new_tokens,
-            temperature=options.temperature,
-            seed=options.seed,
-            stop_tokens=tokenizer.stop_ids,
-        )
-    except (ValueError, FileNotFoundError) as error:
-        print(f"companion: {error}", file=sys.stderr)
+        return prepare(options)()
+    except BrokenPipeError:  # the reader has gone, as in `| head`: nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print()
+        return 130
+    except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+        print(f"companion: {error or type(error).__name__}", file=sys.stderr)
         return 2
-    ids = (int(token) for token in tokens)
-    text = tokenizer.decode_stream(i for i in ids if i not in tokenizer.stop_ids)
-    print(options.prompt, end="", flush=True)
-    for piece in text:
-        print(piece, end="", flush=True)
-    print()
-    return 0
 
 
 if __name__ == "__main__":

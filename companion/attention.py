@@ -69,7 +69,7 @@ def scaled_dot_product_attention(
     Signature and semantics are those of
     `torch.nn.functional.scaled_dot_product_attention`: `is_causal` is aligned
     top-left (query i sees keys 0..i, whatever kv_len is), and `enable_gqa` lets each
-    key/value head serve q_heads / kv_heads neighbouring query heads.
+    key/value head serve q_heads / kv_heads neighboring query heads.
 
     Raises: ValueError when sizes, dtypes, devices or the mask do not fit together.
     Source: Vaswani et al. 2017, equation (1).

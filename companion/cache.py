@@ -1,5 +1,6 @@
 """The key/value cache: what attention has to remember of the tokens before."""
 
+from copy import copy
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -57,6 +58,11 @@ class KVCache:
         self.length = 0
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(layers, batch, kv_heads, max_length, head_dim), of the keys and of the values."""
+        return tuple(self.keys.shape)
+
+    @property
     def max_length(self) -> int:
         """How many tokens there is room for."""
         return self.keys.shape[3]
@@ -103,6 +109,37 @@ class KVCache:
         """
         self.check_room(q_len)
         self.length += q_len
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first `length` tokens; the room for them stays.
+
+        Raises: ValueError when there are not as many.
+        """
+        if not 0 <= length <= self.length:
+            raise ValueError(
+                f"the cache holds {self.length} tokens and cannot be cropped to "
+                f"{length}: give a length from 0 to {self.length}"
+            )
+        self.length = length
+
+    def resized(self, max_length: int) -> "KVCache":
+        """A copy with room for `max_length` tokens, and the same tokens in it.
+
+        Raises: ValueError when they do not fit.
+        """
+        if max_length < max(self.length, 1):
+            raise ValueError(
+                f"the cache holds {self.length} tokens and max_length is {max_length}: "
+                f"it must be at least {max(self.length, 1)}; crop first to forget some"
+            )
+        copied = copy(self)
+        layers, batch, heads, _, head_dim = self.shape
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            new = old.new_zeros(layers, batch, heads, max_length, head_dim)
+            new[..., : self.length, :] = old[..., : self.length, :]
+            setattr(copied, name, new)
+        return copied
 
     def check_room(self, q_len: int) -> None:
         """Refuse more tokens than there is room for.

@@ -1,16 +1,21 @@
 """Text generation: one prefill over the prompt, then one token at a time."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from companion.cache import KVCache
+from companion.generation_checks import check_cache, check_request
 from companion.masks import position_ids_from_mask
-from companion.model import LlamaForCausalLM, check_ids
+from companion.model import LlamaForCausalLM
+from companion.sampling import check_sampling, choose
 
 Ids = Int[Tensor, "batch length"]
+Mask = Int[Tensor, "batch length"] | Bool[Tensor, "batch length"]
+Token = Int[Tensor, " batch"]
 
 
 @torch.inference_mode()
@@ -19,19 +24,30 @@ def generate(
     input_ids: Ids,
     max_new_tokens: int,
     *,
-    attention_mask: Ids | None = None,
+    attention_mask: Mask | None = None,
     temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
+    past_key_values: KVCache | None = None,
 ) -> Int[Tensor, "batch total"]:
     """The prompts with up to `max_new_tokens` more tokens each, greedy by default.
 
     Prompts of different length are padded on the left, and `attention_mask` marks
-    their real tokens with 1. A sequence that has produced a stop token repeats it
-    until all have; `seed` makes sampling repeatable.
+    their real tokens with 1. A `temperature` above 0 samples, by
+    `next_token_probabilities`; `seed` makes that repeatable for this batch, whose rows
+    draw in turn from one generator. A row that has produced a stop token repeats it
+    until all have.
+
+    `past_key_values` keeps what was run for a next call. `input_ids` and
+    `attention_mask` are always the whole text: the first `past_key_values.length` ids,
+    which must be the ones it was filled with, are not run again. Afterwards it holds
+    all but the last token.
 
     Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding,
-    a negative temperature, or more tokens than the model has positions.
+    options out of range (top_k or top_p without a temperature too), more tokens than
+    the model has positions, or a cache that does not fit.
     """
     stream = generate_stream(
         model,
@@ -39,8 +55,11 @@ def generate(
         max_new_tokens,
         attention_mask=attention_mask,
         temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
         seed=seed,
         stop_tokens=stop_tokens,
+        past_key_values=past_key_values,
     )
     return torch.cat(
         [input_ids.to(model.device), *(token[:, None] for token in stream)], dim=-1
@@ -52,29 +71,47 @@ def generate_stream(
     input_ids: Ids,
     max_new_tokens: int,
     *,
-    attention_mask: Ids | None = None,
+    attention_mask: Mask | None = None,
     temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
-) -> Iterator[Int[Tensor, " batch"]]:
+    past_key_values: KVCache | None = None,
+) -> Iterator[Token]:
     """The new tokens of `generate`, each as soon as it is known; same errors."""
-    check_request(model, input_ids, max_new_tokens, attention_mask, temperature)
+    check_request(model, input_ids, max_new_tokens, attention_mask, stop_tokens, seed)
+    check_sampling(temperature, top_k, top_p)
     input_ids = input_ids.to(model.device)
-    mask = (
-        torch.ones_like(input_ids)
-        if attention_mask is None
-        else attention_mask.to(model.device)
-    )
+    batch, length = input_ids.shape
+    if past_key_values is None:
+        with torch.inference_mode():
+            past_key_values = KVCache(
+                model.config,
+                batch,
+                length + max_new_tokens,
+                dtype=model.dtype,
+                device=model.device,
+            )
+    check_cache(past_key_values, model, input_ids, max_new_tokens)
     generator = (
         None if seed is None else torch.Generator(model.device).manual_seed(seed)
     )
     return stream_tokens(
         model,
         input_ids,
-        mask,
+        torch.ones_like(input_ids)
+        if attention_mask is None
+        else attention_mask.to(model.device).long(),
+        past_key_values,
         max_new_tokens,
-        temperature,
-        generator,
+        partial(
+            choose,
+            temperature=temperature,
+            generator=generator,
+            top_k=top_k,
+            top_p=top_p,
+        ),
         tuple(stop_tokens),
     )
 
@@ -83,23 +120,14 @@ def stream_tokens(
     model: LlamaForCausalLM,
     input_ids: Ids,
     mask: Ids,
+    cache: KVCache,
     max_new_tokens: int,
-    temperature: float,
-    generator: torch.Generator | None,
+    pick: Callable[[Float[Tensor, "batch vocab"]], Token],
     stop_tokens: tuple[int, ...],
-) -> Iterator[Int[Tensor, " batch"]]:
-    """The loop itself: prefill, then decode, choosing a token after each."""
-    batch, length = input_ids.shape
+) -> Iterator[Token]:
+    """The loop itself: prefill, then decode, picking a token after each."""
     stop = torch.tensor(stop_tokens, dtype=input_ids.dtype, device=model.device)
-    stopped = torch.zeros(batch, dtype=torch.bool, device=model.device)
-    with torch.inference_mode():
-        cache = KVCache(
-            model.config,
-            batch,
-            length + max_new_tokens,
-            dtype=model.dtype,
-            device=model.device,
-        )
+    stopped = torch.zeros(len(input_ids), dtype=torch.bool, device=model.device)
     token = None
     for _ in range(max_new_tokens):
         with torch.inference_mode():
@@ -108,8 +136,8 @@ def stream_tokens(
             else:
                 mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=-1)
                 logits = decode(model, token, mask, cache)
-            chosen = choose(logits, temperature, generator)
-            token = chosen if token is None else torch.where(stopped, token, chosen)
+            picked = pick(logits)
+            token = picked if token is None else torch.where(stopped, token, picked)
             stopped = stopped | torch.isin(token, stop)
         yield token
         if stop_tokens and stopped.all():
@@ -119,16 +147,17 @@ def stream_tokens(
 def prefill(
     model: LlamaForCausalLM, input_ids: Ids, attention_mask: Ids, cache: KVCache
 ) -> Float[Tensor, "batch vocab"]:
-    """Run the whole prompt at once, filling the cache; the logits of what follows."""
+    """Run all ids that the cache does not hold at once; the logits of what follows."""
+    position_ids = position_ids_from_mask(attention_mask)[:, cache.length :]
     hidden_states = model.model(
-        input_ids, attention_mask, position_ids_from_mask(attention_mask), cache
+        input_ids[:, cache.length :], attention_mask, position_ids, cache
     )
     return model.logits(hidden_states[:, -1])
 
 
 def decode(
     model: LlamaForCausalLM,
-    token: Int[Tensor, " batch"],
+    token: Token,
     attention_mask: Int[Tensor, "batch kv_len"],
     cache: KVCache,
 ) -> Float[Tensor, "batch vocab"]:
@@ -136,62 +165,3 @@ def decode(
     position_ids = position_ids_from_mask(attention_mask)[:, -1:]
     hidden_states = model.model(token[:, None], attention_mask, position_ids, cache)
     return model.logits(hidden_states[:, -1])
-
-
-def choose(
-    logits: Float[Tensor, "batch vocab"],
-    temperature: float,
-    generator: torch.Generator | None = None,
-) -> Int[Tensor, " batch"]:
-    """The likeliest token, or one drawn from `softmax(logits / temperature)` above 0."""
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
-
-
-def check_request(
-    model: LlamaForCausalLM,
-    input_ids: Tensor,
-    max_new_tokens: int,
-    attention_mask: Tensor | None,
-    temperature: float,
-) -> None:
-    """Refuse what cannot be generated, before anything is computed."""
-    if not isinstance(input_ids, Tensor):
-        raise ValueError(
-            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
-            "(batch, length)"
-        )
-    check_ids(input_ids, model.config.vocab_size)
-    batch, length = input_ids.shape
-    if not (batch and length):
-        raise ValueError(
-            f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one "
-            "token"
-        )
-    if max_new_tokens < 0 or not 0 <= temperature < float("inf"):
-        raise ValueError(
-            f"max_new_tokens is {max_new_tokens} and temperature {temperature}: "
-            "neither can be negative"
-        )
-    positions = model.config.max_position_embeddings
-    if length + max_new_tokens > positions:
-        raise ValueError(
-            f"the prompt has {length} tokens and {max_new_tokens} new ones are asked "
-            f"for, but the model has {positions} positions "
-            f"(max_position_embeddings): ask for {max(positions - length, 0)} or "
-            "shorten the prompt"
-        )
-    if attention_mask is None:
-        return
-    if attention_mask.shape != input_ids.shape:
-        raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)} and input_ids "
-            f"{tuple(input_ids.shape)}: they must be equal"
-        )
-    if not attention_mask[:, -1].all():
-        raise ValueError(
-            "attention_mask ends in 0: generation goes on from the last token, so "
-            "pad on the left"
-        )

@@ -14,7 +14,7 @@ def repeat_kv(
 ) -> Float[Tensor, "batch kv_heads*{n_rep} length head_dim"]:
     """Repeat each key or value head for its group of `n_rep` query heads: 0 1 to 0 0 1 1.
 
-    The copies are neighbours, because query head h belongs to key/value head h //
+    The copies are neighbors, because query head h belongs to key/value head h //
     n_rep.
 
     Raises: ValueError when `x` is not (batch, kv_heads, length, head_dim) or `n_rep`

@@ -1,15 +1,22 @@
 """Text to token ids and back, with the vocabulary that the checkpoint carries."""
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gguf import TokenType
 from jaxtyping import Int
-from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
-from tokenizers.decoders import DecodeStream
 from torch import Tensor
+
+from companion.chat_template import Message, render_chat
+from companion.gguf_splits import ADDS_BEGIN
+from companion.gguf_tokenizers import gguf_backend, special_ids
+from companion.token_bytes import starts_with_space, token_bytes
+from companion.tokenizer_files import read_settings
+
+# Tokens that end a turn of a chat, whatever else a checkpoint names as its end of text.
+TURN_ENDS = ("<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<end_of_turn>")
 
 
 class Tokenizer:
@@ -17,121 +24,190 @@ class Tokenizer:
 
     `stop_ids` are the tokens with which the model ends a text, as the checkpoint
     names them; special tokens written in a text (`<|im_end|>`) are encoded as the
-    single tokens that they are.
+    single tokens that they are. `prefix` and `suffix` are put around every text.
+    `chat_template` and its `special_tokens` (`bos_token`, ...) make a text of messages.
     """
 
     def __init__(
-        self, backend: Backend, stop_ids: Iterable[int] = (), prefix: Iterable[int] = ()
+        self,
+        backend: Backend,
+        stop_ids: Iterable[int] = (),
+        prefix: Iterable[int] = (),
+        suffix: Iterable[int] = (),
+        chat_template: str | None = None,
+        special_tokens: Mapping[str, str] | None = None,
     ):
         self.backend = backend
-        self.stop_ids = tuple(stop_ids)
+        self.stop_ids = tuple(dict.fromkeys(stop_ids))
         self.prefix = list(prefix)
+        self.suffix = list(suffix)
+        self.chat_template = chat_template
+        self.special_tokens = dict(special_tokens or {})
+        self.token_bytes = token_bytes(backend)
+        self.starts_with_space = starts_with_space(backend)
 
     @property
     def vocab_size(self) -> int:
         """How many tokens there are, special ones included."""
-        return self.backend.get_vocab_size(with_added_tokens=True)
+        return len(self.token_bytes)
 
-    def encode(self, text: str) -> list[int]:
-        """The token ids of a text, begin-of-text first where the checkpoint asks for it."""
-        return self.prefix + self.backend.encode(text).ids
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """The token ids of a text, begin-of-text first where the checkpoint asks for it.
+
+        `add_special_tokens=False` leaves that out, for a text that has it already.
+
+        Raises: ValueError for a text that is no valid Unicode.
+        """
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the text is no valid Unicode at character {error.start} "
+                f"({text[error.start]!r}): half of a surrogate pair has no UTF-8"
+            ) from error
+        ids = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
+        return self.prefix + ids + self.suffix if add_special_tokens else ids
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " length"]) -> str:
         """The text of token ids; bytes that are no whole character become U+FFFD.
 
         Raises: ValueError for an id outside the vocabulary.
         """
-        listed = [int(i) for i in ids]
-        for i in listed:
-            if not 0 <= i < self.vocab_size:
-                raise ValueError(
-                    f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 "
-                    f"to {self.vocab_size - 1}"
-                )
-        return self.backend.decode(listed, skip_special_tokens=False)
+        return "".join(self.decode_stream(int(i) for i in ids))
 
-    def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """The text of ids as they arrive, each piece once its characters are whole."""
-        stream, seen, written = DecodeStream(skip_special_tokens=False), [], 0
+    def decode_stream(
+        self, ids: Iterable[int], after: Iterable[int] = ()
+    ) -> Iterator[str]:
+        """The text of ids as they arrive, each piece once its characters are whole.
+
+        The ids in `after` came before: a text that goes on from them keeps the space
+        that SentencePiece writes at the start of each text and that is dropped there.
+        """
+        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        at_start = self.starts_with_space
+        for i in after:
+            utf8.decode(self.bytes_of(i))
+            at_start = False
         for i in ids:
-            seen.append(int(i))
-            piece = stream.step(self.backend, int(i))
-            if piece:
-                written += len(piece)
+            content = self.bytes_of(i)
+            if piece := utf8.decode(
+                content.removeprefix(b" ") if at_start else content
+            ):
                 yield piece
-        if rest := self.decode(seen)[written:]:
+            at_start = False
+        if rest := utf8.decode(b"", final=True):
             yield rest
 
+    def bytes_of(self, i: int) -> bytes:
+        """The bytes of text that a token stands for.
+
+        Raises: ValueError for an id outside the vocabulary.
+        """
+        if not 0 <= i < self.vocab_size:
+            raise ValueError(
+                f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 to "
+                f"{self.vocab_size - 1}"
+            )
+        return self.token_bytes[int(i)]
+
+    def apply_chat_template(
+        self, messages: Sequence[Message], add_generation_prompt: bool = True
+    ) -> list[int]:
+        """The token ids of a conversation, ready for the model's answer.
+
+        Each message is `{"role": ..., "content": ...}` with the role "system", "user"
+        or "assistant". The template writes begin-of-text itself where the model wants
+        it, so none is added; `decode` shows the text.
+
+        Raises: ValueError for a checkpoint without a template, and for messages that
+        the template refuses.
+        """
+        if self.chat_template is None:
+            raise ValueError(
+                "the checkpoint has no chat template (tokenizer.chat_template in a "
+                "GGUF, chat_template.jinja or tokenizer_config.json in a directory): "
+                "write the prompt yourself and encode it, or set "
+                "tokenizer.chat_template"
+            )
+        text = render_chat(
+            self.chat_template, messages, add_generation_prompt, self.special_tokens
+        )
+        return self.encode(text, add_special_tokens=False)
+
     @classmethod
-    def from_file(cls, path: Path, stop_ids: Iterable[int] = ()) -> "Tokenizer":
+    def from_file(
+        cls, path: Path, stop_ids: Iterable[int] = (), **options: Any
+    ) -> "Tokenizer":
         """Read a tokenizer.json.
 
         Raises: ValueError when the file is not one.
         """
         try:
-            return cls(Backend.from_file(str(path)), stop_ids)
+            backend = Backend.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
             raise ValueError(f"{path} is not a tokenizer.json: {error}") from error
+        return cls(backend, stop_ids, **options)
+
+    @classmethod
+    def from_directory(cls, path: Path, eos_token_id: Any = None) -> "Tokenizer":
+        """Read tokenizer.json and what the files beside it say of chat and stop tokens.
+
+        `eos_token_id` is what config.json says; generation_config.json goes before.
+
+        Raises: ValueError for a file that is not what its name says.
+        """
+        settings = read_settings(path, eos_token_id)
+        made = cls.from_file(
+            path / "tokenizer.json",
+            settings.stop_ids,
+            chat_template=settings.chat_template,
+            special_tokens=settings.special_tokens,
+        )
+        made.stop_ids = with_turn_ends(settings.stop_ids, made.backend)
+        return made
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> "Tokenizer":
-        """Build the byte-level BPE tokenizer that a GGUF's metadata describes.
+        """Build the tokenizer that a GGUF's metadata describes.
 
         Raises: ValueError that names a kind of tokenizer, or a way to split text, not
-        known here.
+        known here. KeyError for metadata that is missing.
         """
-        kind, split = (
-            metadata.get("tokenizer.ggml.model"),
-            metadata.get("tokenizer.ggml.pre", "gpt-2"),
+        said = {
+            key.removeprefix("tokenizer.ggml."): value
+            for key, value in metadata.items()
+            if key.startswith("tokenizer.ggml.")
+        }
+        backend = gguf_backend(metadata)
+        sentencepiece = said["model"] == "llama"
+        begins = sentencepiece or said.get("pre") in ADDS_BEGIN
+        special = special_ids(metadata)
+        stops = [special[name] for name in ("eos", "eot", "eom") if name in special]
+        return cls(
+            backend,
+            with_turn_ends(stops, backend),
+            prefix=[named("bos", special)] if said.get("add_bos_token", begins) else [],
+            suffix=[named("eos", special)] if said.get("add_eos_token", False) else [],
+            chat_template=metadata.get("tokenizer.chat_template"),
+            special_tokens={
+                f"{name}_token": said["tokens"][special[key]]
+                for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"))
+                if key in special
+            },
         )
-        if kind != "gpt2":
-            raise ValueError(
-                f"the GGUF's tokenizer is {kind!r}: only byte-level BPE ('gpt2') is "
-                "supported"
-            )
-        if split not in SPLITS:
-            raise ValueError(
-                f"the GGUF splits text by {split!r}: only "
-                f"{', '.join(map(repr, SPLITS))} are supported"
-            )
-        tokens: Sequence[str] = metadata["tokenizer.ggml.tokens"]
-        merges = [
-            tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]
-        ]
-        try:
-            backend = Backend(
-                models.BPE({token: i for i, token in enumerate(tokens)}, merges)
-            )
-        except Exception as error:  # the library raises bare Exception
-            raise ValueError(
-                f"the GGUF's merges do not fit its {len(tokens)} tokens: {error}"
-            ) from error
-        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        backend.pre_tokenizer = pre_tokenizers.Sequence([*SPLITS[split], byte_level])
-        backend.decoder = decoders.ByteLevel()
-        kinds = zip(tokens, metadata["tokenizer.ggml.token_type"], strict=True)
-        added = [
-            (token, kind)
-            for token, kind in kinds
-            if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)
-        ]
-        backend.add_tokens(
-            [
-                AddedToken(token, special=kind == TokenType.CONTROL)
-                for token, kind in added
-            ]
-        )
-        prefix = (
-            [metadata["tokenizer.ggml.bos_token_id"]]
-            if metadata.get("tokenizer.ggml.add_bos_token")
-            else []
-        )
-        stop = metadata.get("tokenizer.ggml.eos_token_id")
-        return cls(backend, [] if stop is None else [stop], prefix)
 
 
-# How `tokenizer.ggml.pre` cuts a text before GPT-2's own rule; SmolLM takes each digit by itself.
-SPLITS: dict[str, list[pre_tokenizers.PreTokenizer]] = {
-    "gpt-2": [],
-    "smollm": [pre_tokenizers.Digits(individual_digits=True)],
-}
+def named(name: str, special: Mapping[str, int]) -> int:
+    """The special token of that name.
+
+    Raises: KeyError when the file does not say which it is.
+    """
+    if name not in special:
+        raise KeyError(f"tokenizer.ggml.{name}_token_id")
+    return special[name]
+
+
+def with_turn_ends(stop_ids: Iterable[int], backend: Backend) -> tuple[int, ...]:
+    """The stop ids, and the vocabulary's tokens that end a turn of a chat."""
+    ends = (backend.token_to_id(token) for token in TURN_ENDS)
+    return tuple(dict.fromkeys([*stop_ids, *(i for i in ends if i is not None)]))

@@ -72,3 +72,49 @@ def test_size_and_place(device):
     assert cache.keys.device.type == device
     assert cache.nbytes == 2 * (3 * 5 * 3 * 7 * 8) * 2
     assert cache.max_length == 7
+
+
+def filled(max_length=6, length=4):
+    cache = KVCache(tiny.config(), 2, max_length)
+    for layer in (0, 1):
+        cache.update(*keys_and_values(length, batch=2), layer)
+    cache.advance(length)
+    return cache
+
+
+def test_crop_forgets_the_last_tokens():
+    cache = filled()
+    kept = cache.keys[:, :, :, :3].clone()
+    cache.crop(3)
+    assert cache.length == 3
+    assert cache.max_length == 6
+    new = keys_and_values(2, batch=2)
+    key, _ = cache.update(*new, 1)
+    assert torch.equal(key, torch.cat([kept[1], new[0]], dim=2))
+
+
+def test_crop_to_all_or_none():
+    cache = filled()
+    cache.crop(4)
+    assert cache.length == 4
+    cache.crop(0)
+    assert cache.length == 0
+
+
+def test_resized_is_a_copy_with_more_room():
+    cache = filled()
+    before = cache.keys.clone()
+    larger = cache.resized(9)
+    assert (larger.length, larger.max_length, larger.shape) == (4, 9, (2, 2, 2, 9, 4))
+    assert torch.equal(larger.keys[:, :, :, :4], cache.keys[:, :, :, :4])
+    assert torch.equal(larger.values[:, :, :, :4], cache.values[:, :, :, :4])
+    larger.update(*keys_and_values(5, batch=2), 0)
+    larger.advance(5)
+    larger.keys.zero_()
+    assert (cache.length, cache.max_length) == (4, 6)
+    assert torch.equal(cache.keys, before)
+
+
+def test_resized_to_what_is_held():
+    smaller = filled().resized(4)
+    assert smaller.length == smaller.max_length == 4

@@ -1,9 +1,24 @@
+import io
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 import tiny
 import torch
+import vocabularies
 
-from companion import generate, load
+from companion import Chat, generate, load
 from companion.__main__ import main
+
+TEMPLATE = (
+    "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not that') }}"
+    "{% endif %}{{ m.role }}:{{ m.content }} {% endfor %}a:"
+)
 
 
 @pytest.fixture
@@ -85,17 +100,190 @@ def test_stops_at_the_end_of_text_token_and_does_not_print_it(
     assert len(printed) < len(written(checkpoint, "the cat", 50))
 
 
-def test_help_names_every_option(capsys):
+@pytest.mark.parametrize(
+    ("options", "sampling"),
+    [
+        (["--top-k", "9"], {"top_k": 9}),
+        (["--top-p", "0.8"], {"top_p": 0.8}),
+        (["--top-k", "30", "--top-p", "0.7"], {"top_k": 30, "top_p": 0.7}),
+    ],
+)
+def test_limits_of_sampling(checkpoint, capsys, options, sampling):
+    arguments = ["--max-new-tokens", "12", "--temperature", "2", *options]
+    assert run(checkpoint, "the cat", *arguments) == 0
+    expected = written(checkpoint, "the cat", 12, temperature=2.0, seed=0, **sampling)
+    assert capsys.readouterr().out == expected
+    assert expected != written(checkpoint, "the cat", 12, temperature=2.0, seed=0)
+
+
+def test_sentencepiece_keeps_the_space_after_the_prompt(tmp_path, capsys):
+    metadata = vocabularies.sentencepiece()
+    model = tiny.model(vocab_size=len(metadata["tokenizer.ggml.tokens"]))
+    path = tmp_path / "sentencepiece.gguf"
+    tiny.write_gguf(
+        path,
+        model.config,
+        model.state_dict(),
+        metadata=metadata,
+        without=["tokenizer.ggml.pre", "tokenizer.ggml.merges"],
+    )
+    assert run(path, "the two", "--max-new-tokens", "12") == 0
+    model, tokenizer = load(path, device="cpu")
+    ids = generate(model, torch.tensor([tokenizer.encode("the two")]), 12)
+    assert capsys.readouterr().out == tokenizer.decode(ids[0, 1:]) + "\n"
+
+
+# ---- the chat
+
+
+@pytest.fixture
+def chat_checkpoint(tmp_path):
+    """A model that writes lower case letters, and a template."""
+    model = tiny.model()
+    for i, token in enumerate(tiny.TOKENS):
+        if not (token.isascii() and token.islower() and len(token) == 1):
+            model.lm_head.weight[i] = 0
+    path = tmp_path / "chat.gguf"
+    return tiny.write_gguf(
+        path,
+        model.config,
+        model.state_dict(),
+        metadata={"tokenizer.chat_template": TEMPLATE},
+    )
+
+
+def converse(checkpoint, monkeypatch, lines, *arguments):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    return run(checkpoint, "--max-new-tokens", "5", *arguments)
+
+
+def answers(checkpoint, *turns, **options):
+    """What a chat answers to each turn, a line each."""
+    chat = Chat(*load(checkpoint, device="cpu"), max_new_tokens=5, **options)
+    return [chat.send(text) for text in turns]
+
+
+def test_piped_lines_are_turns(chat_checkpoint, monkeypatch, capsys):
+    assert converse(chat_checkpoint, monkeypatch, "the cat\n\n he \nthe") == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == answers(chat_checkpoint, "the cat", "he", "the")
+    assert captured.err == ""
+
+
+def test_reset_and_exit(chat_checkpoint, monkeypatch, capsys):
+    lines = "the cat\n/reset\nthe cat\n/exit\nthe\n"
+    assert converse(chat_checkpoint, monkeypatch, lines) == 0
+    [answer] = answers(chat_checkpoint, "the cat")
+    assert capsys.readouterr().out == f"{answer}\n{answer}\n"
+
+
+def test_options_of_the_chat(chat_checkpoint, monkeypatch, capsys):
+    options = ["--system", "be", "--temperature", "3", "--top-k", "9", "--seed", "4"]
+    assert converse(chat_checkpoint, monkeypatch, "the\nhe\n", *options) == 0
+    sampling = {"temperature": 3.0, "top_k": 9, "seed": 4}
+    expected = answers(chat_checkpoint, "the", "he", system="be", **sampling)
+    assert capsys.readouterr().out.splitlines() == expected
+    assert expected != answers(chat_checkpoint, "the", "he", **sampling)
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_chat(chat_checkpoint, monkeypatch, capsys):
+    taken = []
+
+    def interrupted(chat, text):
+        stream = whole(chat, text)
+        yield next(stream)
+        if not taken:
+            taken.append(text)
+            raise KeyboardInterrupt
+        yield from stream
+
+    whole = Chat.stream
+    monkeypatch.setattr(Chat, "stream", interrupted)
+    assert converse(chat_checkpoint, monkeypatch, "the cat\nhe\n") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    [answer] = answers(chat_checkpoint, "the cat")
+    assert first == answer[:1]
+    assert len(second) > 1
+
+
+def test_terminal_has_a_prompt_and_goes_on_after_a_refusal(chat_checkpoint):
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "companion", "--model", str(chat_checkpoint)]
+    started = subprocess.Popen(
+        [*command, "--max-new-tokens", "5", "--device", "cpu"],
+        stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True,
+        env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(terminal)
+    seen = b""
+
+    def until(text):
+        nonlocal seen
+        while text not in seen:
+            assert select.select([controller], [], [], 60)[0], seen
+            seen += os.read(controller, 4096)
+        part, seen = seen.split(text, 1)
+        return part.decode()
+
+    assert "/exit or Ctrl-D" in until(b"> ")
+    os.write(controller, b"no\n")
+    assert "companion: " in until(b"not that")
+    until(b"> ")
+    time.sleep(0.5)  # until it waits for a key, which a signal then interrupts
+    started.send_signal(signal.SIGINT)  # Ctrl-C at the prompt: another prompt
+    until(b"> ")
+    os.write(controller, b"the cat\n")
+    [answer] = answers(chat_checkpoint, "the cat")
+    assert answer in until(b"\n> ")
+    os.write(controller, b"\x04")  # Ctrl-D
+    assert started.wait(timeout=60) == 0
+    os.close(controller)
+
+
+# ---- leaving
+
+
+def test_reader_that_goes_away_is_no_error(checkpoint):
+    command = [sys.executable, "-m", "companion", "the", "--model", str(checkpoint)]
+    process = subprocess.Popen(
+        [*command, "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=120) == 0
+
+
+def test_ctrl_c_ends_a_text_without_a_traceback(checkpoint, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        yield torch.tensor([1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("companion.__main__.generate_stream", interrupted)
+    assert run(checkpoint, "the cat") == 130
+    captured = capsys.readouterr()
+    assert captured.out.startswith("the cat")
+    assert captured.out.endswith("\n")
+    assert captured.err == ""
+
+
+def test_help_names_every_option_in_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) < 80
     for option in (
-        "prompt",
-        "max-new-tokens",
-        "temperature",
-        "seed",
-        "model",
-        "dtype",
-        "device",
+        "PROMPT",
+        "--max-new-tokens",
+        "--system",
+        "--temperature",
+        "--top-k",
+        "--top-p",
+        "--seed",
+        "--model",
+        "--dtype",
+        "--device",
+        "/reset",
+        "examples:",
     ):
         assert option in text

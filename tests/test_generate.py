@@ -2,8 +2,9 @@ import pytest
 import tiny
 import torch
 
-from companion import KVCache, generate, generate_stream
+from companion import DynamicNTKScaling, KVCache, generate, generate_stream
 from companion.generate import choose, decode, prefill
+from companion.sampling import next_token_probabilities
 
 
 def greedy(model, ids, steps):
@@ -36,6 +37,14 @@ def test_no_new_tokens():
 def test_more_tokens_begin_with_the_fewer():
     model, ids = tiny.model(), tiny.ids(2, 5)
     assert torch.equal(generate(model, ids, 12)[:, :9], generate(model, ids, 4))
+
+
+def test_dynamic_scaling_goes_beyond_the_original_length():
+    scaling = DynamicNTKScaling(2.0, 8)
+    model = tiny.model(max_position_embeddings=8, rope_scaling=scaling, head_dim=8)
+    assert generate(model, tiny.ids(1, 5), 11).shape == (1, 16)
+    with pytest.raises(ValueError, match="16 positions"):
+        generate(model, tiny.ids(1, 5), 12)
 
 
 def test_can_use_every_position_of_the_model():
@@ -203,6 +212,130 @@ def test_choose_draws_by_softmax_of_logits_over_temperature(temperature):
     shares = drawn.bincount(minlength=4) / 20000
     torch.testing.assert_close(
         shares, torch.softmax(logits[0] / temperature, dim=-1), atol=0.015, rtol=0
+    )
+
+
+@pytest.mark.parametrize("limits", [{"top_k": 3}, {"top_p": 0.7}])
+def test_generate_draws_within_the_limits(limits):
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    output = generate(model, ids, 20, temperature=3.0, seed=1, **limits)
+    assert not torch.equal(output, generate(model, ids, 20, temperature=3.0, seed=1))
+    logits = model(output[:, :-1])[:, 4:]
+    for row, tokens in zip(logits, output[:, 5:], strict=True):
+        shares = next_token_probabilities(row, 3.0, **limits)
+        assert (shares.gather(1, tokens[:, None]) > 0).all()
+
+
+def test_top_k_of_one_is_greedy():
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    options = {"temperature": 5.0, "top_k": 1}
+    assert torch.equal(generate(model, ids, 8, **options), generate(model, ids, 8))
+
+
+def test_sampled_stream_has_the_same_tokens():
+    model, ids = tiny.model(), tiny.ids(2, 5)
+    options = {"temperature": 1.5, "top_k": 20, "top_p": 0.9, "seed": 3}
+    streamed = torch.stack(list(generate_stream(model, ids, 8, **options)), dim=1)
+    assert torch.equal(streamed, generate(model, ids, 8, **options)[:, 5:])
+
+
+# ---- a cache kept between calls
+
+
+def padded(*lengths):
+    """A batch of prompts padded on the left, and its mask."""
+    longest = max(lengths)
+    ids = tiny.ids(len(lengths), longest)
+    mask = torch.arange(longest) >= longest - torch.tensor(lengths)[:, None]
+    return ids * mask, mask.long()
+
+
+def ones(like, count):
+    return torch.ones(len(like), count, dtype=like.dtype)
+
+
+@pytest.mark.parametrize("lengths", [(5,), (5, 2, 4)])
+def test_continued_calls_equal_one(lengths):
+    model, cache = (
+        tiny.model(torch.float64),
+        KVCache(tiny.config(), len(lengths), 30, dtype=torch.float64),
+    )
+    ids, mask = padded(*lengths)
+    more = tiny.ids(len(lengths), 3)
+    text = generate(model, ids, 6, attention_mask=mask, past_key_values=cache)
+    assert torch.equal(text, generate(model, ids, 6, attention_mask=mask))
+    assert cache.length == ids.shape[1] + 5
+    text = torch.cat([text, more], dim=1)
+    mask = torch.cat([mask, ones(mask, 9)], dim=1)
+    whole = generate(model, text, 7, attention_mask=mask)
+    again = generate(model, text, 7, attention_mask=mask, past_key_values=cache)
+    assert torch.equal(again, whole)
+    assert cache.length == text.shape[1] + 6
+
+
+def test_continued_logits_are_those_of_one_run():
+    model = tiny.model(torch.float64)
+    cache = KVCache(model.config, 3, 20, dtype=torch.float64)
+    ids, mask = padded(5, 2, 4)
+    text = generate(model, ids, 6, attention_mask=mask, past_key_values=cache)
+    mask = torch.cat([mask, ones(mask, 6)], dim=1)
+    continued = prefill(model, text, mask, cache)
+    fresh = KVCache(model.config, 3, 20, dtype=torch.float64)
+    torch.testing.assert_close(
+        continued, prefill(model, text, mask, fresh), atol=1e-12, rtol=0
+    )
+
+
+def test_continued_call_runs_only_what_is_new():
+    model, lengths = tiny.model(), []
+    model.model.register_forward_pre_hook(
+        lambda _, args: lengths.append(args[0].shape[1])
+    )
+    cache = KVCache(model.config, 1, 30)
+    text = generate(model, tiny.ids(1, 5), 3, past_key_values=cache)
+    text = torch.cat([text, tiny.ids(1, 4)], dim=1)
+    generate(model, text, 2, past_key_values=cache)
+    assert lengths == [5, 1, 1, 5, 1]  # the last token chosen, and the four new ones
+
+
+def test_cropped_cache_goes_another_way():
+    model, cache = (
+        tiny.model(torch.float64),
+        KVCache(tiny.config(), 1, 30, dtype=torch.float64),
+    )
+    text = generate(model, tiny.ids(1, 5), 8, past_key_values=cache)
+    cache.crop(6)
+    other = torch.cat([text[:, :6], tiny.ids(1, 4)], dim=1)
+    cache = cache.resized(40)
+    assert torch.equal(
+        generate(model, other, 9, past_key_values=cache), generate(model, other, 9)
+    )
+
+
+def test_cache_may_be_exactly_as_long_as_needed():
+    model, cache = tiny.model(), KVCache(tiny.config(), 1, 8)
+    generate(model, tiny.ids(1, 5), 4, past_key_values=cache)
+    assert cache.length == cache.max_length == 8
+
+
+def test_stream_that_is_left_can_be_gone_on_from():
+    model, ids = tiny.model(torch.float64), tiny.ids(1, 5)
+    cache = KVCache(model.config, 1, 30, dtype=torch.float64)
+    stream = generate_stream(model, ids, 20, past_key_values=cache)
+    text = torch.cat([ids, *(next(stream)[:, None] for _ in range(4))], dim=1)
+    stream.close()
+    assert cache.length == 8
+    assert torch.equal(
+        generate(model, text, 6, past_key_values=cache), generate(model, ids, 10)
+    )
+
+
+def test_bool_mask_is_the_mask_of_ones_and_zeros():
+    model = tiny.model()
+    ids, mask = padded(5, 2)
+    assert torch.equal(
+        generate(model, ids, 6, attention_mask=mask.bool()),
+        generate(model, ids, 6, attention_mask=mask),
     )
 
 

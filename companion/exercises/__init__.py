@@ -1,28 +1,53 @@
 """Exercises: graders, and the failure gallery that they must reject."""
 
-from companion.exercises import mistakes
-from companion.exercises.gallery import FAULTS, Fault
-from companion.exercises.graders import (
-    Grade,
+from companion.exercises import (
+    cache_mistakes,
+    encoder_decoder_mistakes,
+    hugging_face_mistakes,
+    llama_mistakes,
+    mistakes,
+)
+from companion.exercises.attention_graders import (
     check_attention,
     check_causal_mask,
-    check_decode_step,
     check_matmul_shape,
-    check_repeat_kv,
-    check_rope,
     check_split_heads,
 )
+from companion.exercises.cache_graders import check_decode_step
+from companion.exercises.encoder_decoder_graders import check_cross_attention
+from companion.exercises.fault import Fault
+from companion.exercises.gallery import FAULTS
+from companion.exercises.grading import Grade
+from companion.exercises.hugging_face_graders import check_attention_interface
+from companion.exercises.llama_graders import (
+    check_decoder_layer,
+    check_mlp,
+    check_repeat_kv,
+    check_rms_norm,
+    check_rope,
+)
+from companion.exercises.sampling_graders import check_top_p
 
 __all__ = [
     "FAULTS",
     "Fault",
     "Grade",
+    "cache_mistakes",
     "check_attention",
+    "check_attention_interface",
     "check_causal_mask",
+    "check_cross_attention",
     "check_decode_step",
+    "check_decoder_layer",
     "check_matmul_shape",
+    "check_mlp",
     "check_repeat_kv",
+    "check_rms_norm",
     "check_rope",
     "check_split_heads",
+    "check_top_p",
+    "encoder_decoder_mistakes",
+    "hugging_face_mistakes",
+    "llama_mistakes",
     "mistakes",
 ]

@@ -5,49 +5,20 @@ Every fault is run, not described: `Fault.run` computes both and measures how fa
 apart they are.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from companion.attention import scaled_dot_product_attention
 from companion.exercises import mistakes
+from companion.exercises.cache_faults import CACHE_FAULTS
+from companion.exercises.encoder_decoder_faults import ENCODER_DECODER_FAULTS
+from companion.exercises.fault import Fault, random
+from companion.exercises.hugging_face_faults import HUGGING_FACE_FAULTS
+from companion.exercises.llama_faults import LLAMA_FAULTS
 from companion.gqa import repeat_kv
 from companion.heads import split_heads
 from companion.masks import causal_mask
-from companion.norm import rms_norm
 from companion.rope import apply_rope, rope_cos_sin
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A wrong function, the right one, arguments on which they differ, and the
-    check that tells them apart.
-    """
-
-    wrong: Callable[..., Tensor]
-    right: Callable[..., Tensor]
-    arguments: Callable[[], tuple[Any, ...]]
-
-    @property
-    def title(self) -> str:
-        """What is wrong: the first paragraph of the faulty function's docstring."""
-        paragraph = (self.wrong.__doc__ or "").strip().split("\n\n")[0]
-        return " ".join(paragraph.split()).rstrip(".")
-
-    def run(self) -> tuple[Tensor, Tensor]:
-        """The outputs of the wrong and of the right function on the same
-        arguments.
-        """
-        arguments = self.arguments()
-        return self.wrong(*arguments), self.right(*arguments)
-
-
-def random(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard normal numbers, the same on every call."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
 def attention_arguments() -> tuple[Tensor, ...]:
@@ -98,16 +69,13 @@ FAULTS: dict[str, Fault] = {
         Fault(mistakes.mask_top_left, causal_mask, lambda: (2, 5)),
         Fault(mistakes.mask_reversed, causal_mask, lambda: (5, None)),
         Fault(mistakes.rope_interleaved, apply_rope, rope_arguments),
+        Fault(mistakes.rope_layout_mixed, apply_rope, rope_arguments),
+        Fault(mistakes.rope_backwards, apply_rope, rope_arguments),
         Fault(mistakes.rope_from_zero, apply_rope, rope_arguments),
         Fault(mistakes.kv_tiled, repeat_kv, lambda: (random(1, 2, 5, 8), 2)),
-        Fault(
-            mistakes.norm_cast_late,
-            rms_norm,
-            lambda: (
-                random(1, 5, 64, dtype=torch.bfloat16),
-                random(64, dtype=torch.bfloat16),
-                1e-6,
-            ),
-        ),
+        *LLAMA_FAULTS,
+        *CACHE_FAULTS,
+        *ENCODER_DECODER_FAULTS,
+        *HUGGING_FACE_FAULTS,
     )
 }

@@ -79,7 +79,7 @@ def heads_by_view(x: Tensor, num_heads: int) -> Tensor:
 
 
 def heads_interleaved(x: Tensor, num_heads: int) -> Tensor:
-    """Head h takes every num_heads-th feature, not a run of neighbours."""
+    """Head h takes every num_heads-th feature, not a run of neighbors."""
     return rearrange(
         x, "... length (head_dim heads) -> ... heads length head_dim", heads=num_heads
     )
@@ -113,6 +113,20 @@ def rope_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turned.flatten(-2)
 
 
+def rope_layout_mixed(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The halves are rotated, but with angles laid out for neighbors: a a b b, not
+    a b a b.
+    """
+    pairs = x.shape[-1] // 2
+    cos, sin = (angle[..., :pairs].repeat_interleave(2, dim=-1) for angle in (cos, sin))
+    return apply_rope(x, cos, sin)
+
+
+def rope_backwards(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Every pair is turned the other way: the sign in rotate_half is wrong."""
+    return apply_rope(x, cos, -sin)
+
+
 def rope_from_zero(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Every token is rotated as if it stood at the first position (the position of
     a cached step forgotten).
@@ -125,11 +139,3 @@ def kv_tiled(x: Tensor, n_rep: int) -> Tensor:
     return repeat(
         x, "batch kv_heads length dim -> batch (group kv_heads) length dim", group=n_rep
     )
-
-
-def norm_cast_late(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm multiplies by its weight in float32 and casts after, not before."""
-    wide = x.float()
-    return (
-        weight.float() * wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
-    ).to(x.dtype)

@@ -10,11 +10,12 @@ class EqualityLedger:
     """Rows of claims "this equals that", each checked when it is added.
 
     `exact` and `close` raise where the claim is false, so that a table that can be
-    seen is true.
+    seen is true. `worst` holds the largest difference found for each row.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, tuple[int, ...], str, str]] = []
+        self.worst: list[float] = []
 
     def exact(self, left: str, a: Tensor, right: str, b: Tensor) -> "EqualityLedger":
         """Claim that two tensors are equal bit for bit.
@@ -50,6 +51,7 @@ class EqualityLedger:
             raise ValueError(
                 f"{left} and {right} differ by up to {worst:.3g}, more than {within:g}"
             )
+        self.worst.append(worst)
         self.rows.append(
             (left, right, tuple(a.shape), str(a.dtype).removeprefix("torch."), verdict)
         )

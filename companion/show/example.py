@@ -5,14 +5,18 @@ All numbers are small integers, so that each product can be checked by hand and 
 exact in every dtype.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion.config import LlamaConfig
 from companion.decoder import LlamaDecoderLayer
+from companion.model import LlamaForCausalLM
 
 TOKENS = ("the", "cat")
+VOCABULARY = (*TOKENS, "sat", "on", "a", "mat", "and", ".")
 
 
 def tokens() -> Float[Tensor, "2 4"]:
@@ -71,7 +75,7 @@ def layer_config() -> LlamaConfig:
     that share one key/value head.
     """
     return LlamaConfig(
-        vocab_size=8,
+        vocab_size=len(VOCABULARY),
         hidden_size=4,
         intermediate_size=6,
         num_hidden_layers=1,
@@ -92,3 +96,15 @@ def decoder_layer() -> LlamaDecoderLayer:
             pattern = (torch.arange(parameter.numel()) * (number + 2)) % 5 - 2
             parameter.data = (pattern / 4).reshape(parameter.shape)
     return layer.requires_grad_(False).eval()
+
+
+def model() -> LlamaForCausalLM:
+    """A whole Llama around `decoder_layer`: the rows of its embedding for "the" and
+    "cat" are X, and the same table is its head.
+    """
+    config = replace(layer_config(), tie_word_embeddings=True)
+    made = LlamaForCausalLM(config)
+    others = (torch.arange(4.0 * (len(VOCABULARY) - 2)) * 3 % 7 - 3).reshape(-1, 4)
+    made.model.embed_tokens.weight.data = torch.cat((tokens(), others))
+    made.model.layers[0].load_state_dict(decoder_layer().state_dict())
+    return made.requires_grad_(False).eval()

@@ -29,4 +29,5 @@ def difference(wrong: Tensor, right: Tensor) -> str:
     """The largest error, or for masks how many entries differ."""
     if wrong.dtype == torch.bool:
         return f"{(wrong != right).sum().item()} of {right.numel()} entries"
-    return f"{(wrong.double() - right.double()).abs().max().item():.1g}"
+    largest = (wrong.double() - right.double()).abs().max().item()
+    return f"{largest:.0f}" if largest >= 1 else f"{largest:.1g}"

@@ -80,15 +80,15 @@ def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
     for name, mask in masks:
         rows, columns = mask.shape
         cell = 30
-        body = [
-            text(columns * cell / 2 + 1, 10, f"{name}  ({rows}, {columns})", size=13)
-        ]
+        width = max(columns * cell + 2, 9 * len(name) + 60)
+        left = (width - columns * cell) / 2
+        body = [text(width / 2, 10, f"{name}  ({rows}, {columns})", size=13)]
         for i in range(rows):
             for j in range(columns):
                 seen = bool(mask[i, j])
                 body.append(
                     box(
-                        1 + j * cell,
+                        left + j * cell,
                         24 + i * cell,
                         cell,
                         cell,
@@ -97,7 +97,7 @@ def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
                 )
                 body.append(
                     text(
-                        1 + (j + 0.5) * cell,
+                        left + (j + 0.5) * cell,
                         24 + (i + 0.5) * cell,
                         "1" if seen else "·",
                         size=13,
@@ -108,7 +108,7 @@ def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
         )
         panels.append(
             svg(
-                max(columns * cell + 2, 9 * len(name) + 60),
+                width,
                 26 + rows * cell,
                 "".join(body),
                 alt,

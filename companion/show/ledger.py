@@ -83,8 +83,19 @@ def beside(
                 f"{a.source} {a.shape} and {b.source} {b.shape} are not equal up to "
                 f"{within:g}"
             )
-        rows.append((a.shape, Code(a.source), Code(b.source)))
+        rows.append((a.shape, Code(written(ours, a)), Code(written(theirs, b))))
     return table(("shape of both", "companion", "Hugging Face"), rows)
+
+
+def written(steps: Ledger, step: Step) -> str:
+    """The statement that made a tensor; of a statement's later tensors, with the name
+    behind it.
+    """
+    if not step.source.startswith("… "):
+        return step.source
+    until = steps.steps[: next(i for i, s in enumerate(steps.steps) if s is step)]
+    statement = next(s for s in reversed(until) if not s.source.startswith("… "))
+    return f"{statement.source}  # {step.name}"
 
 
 def ledger(

@@ -4,6 +4,8 @@ import html
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 from matplotlib import rc_context
@@ -12,6 +14,9 @@ from torch import Tensor
 
 from companion.show.svg import ACCENT, SECOND, Figure, Number, box, svg, text
 
+COLORS = (ACCENT, SECOND, "#3d9a50", "#a868c8")
+FEW = 12  # points that are drawn as points
+LINE = 0.085  # height of a line of text, in heights of the axes
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "companion",
@@ -33,28 +38,32 @@ def curves(
     log: bool = False,
 ) -> Figure:
     """One curve for each name over a common x, which `log` puts on a logarithmic
-    scale of base 2.
+    scale of base 2. The name stands at the end of its curve.
+
+    Raises: ValueError for more curves than there are colors.
     """
+    if len(lines) > len(COLORS):
+        raise ValueError(
+            f"{len(lines)} curves: one picture takes at most {len(COLORS)}, which can "
+            "still be told apart"
+        )
     with rc_context(STYLE):
         canvas = Canvas(figsize=(4.6, 2.9), layout="constrained")
         axes = canvas.subplots()
-        for (name, y), color, marker in zip(
-            lines.items(), (ACCENT, SECOND), ("o", "s"), strict=False
-        ):
+        for y, color, marker in zip(lines.values(), COLORS, "os^D", strict=False):
             axes.plot(
                 x,
                 [round(value, 3) for value in y.tolist()],
                 color=color,
-                marker=marker,
+                marker=marker if len(x) <= FEW else "",
                 markersize=5,
-                label=name,
             )
         if log:
             axes.set_xscale("log", base=2)
             axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        axes.legend(frameon=False)
+        name_ends(axes, list(lines))
         file = io.StringIO()
         canvas.savefig(
             file,
@@ -68,6 +77,49 @@ def curves(
         'style="max-width:100%;height:auto" '
     )
     return Figure((inline(file.getvalue()).replace("<svg ", label, 1),), alt, caption)
+
+
+def name_ends(axes: Any, names: Sequence[str]) -> None:
+    """Write each curve's name right of where it ends, far enough apart to be read,
+    with a line of the curve's color from one to the other.
+    """
+    bottom, top = axes.set_ylim(axes.get_ylim())
+    labels = ["\n".join(wrap(name, 14)) for name in names]
+    ends = [line.get_ydata()[-1] for line in axes.lines]
+    wanted = [(end - bottom) / (top - bottom) for end in ends]
+    heights = [LINE * (1 + label.count("\n")) for label in labels]
+    places = apart(wanted, heights)
+    for line, label, end, place in zip(axes.lines, labels, ends, places, strict=True):
+        axes.annotate(
+            label,
+            (line.get_xdata()[-1], end),
+            (1.06, place),
+            textcoords="axes fraction",
+            verticalalignment="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": line.get_color(),
+                "relpos": (0, 0.5),
+                "shrinkB": 3,
+            },
+        )
+
+
+def apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Places as near to the wanted ones as they can be without overlap, in their
+    order, and not above 1.
+    """
+    places = list(wanted)
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    for below, above in pairwise(order):
+        room = (heights[below] + heights[above]) / 2
+        places[above] = max(places[above], places[below] + room)
+    ceiling = 1.0
+    for i in reversed(order):
+        places[i] = min(places[i], ceiling - heights[i] / 2)
+        ceiling = places[i] - heights[i] / 2
+    return places
 
 
 def inline(drawn: str) -> str:

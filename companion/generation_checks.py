@@ -1,0 +1,139 @@
+"""What `generate` refuses, before anything is computed."""
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import Tensor
+
+from companion.cache import KVCache
+from companion.masks import padding_mask
+from companion.model import LlamaForCausalLM, check_ids
+
+
+def check_request(
+    model: LlamaForCausalLM,
+    input_ids: Tensor,
+    max_new_tokens: int,
+    attention_mask: Tensor | None,
+    stop_tokens: Collection[int],
+    seed: int | None,
+) -> None:
+    """Refuse prompts, a length or stop tokens that cannot be generated from.
+
+    Raises: ValueError that names the argument and quotes what it got.
+    """
+    if not isinstance(input_ids, Tensor):
+        raise ValueError(
+            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
+            "(batch, length)"
+        )
+    check_ids(input_ids, model.config.vocab_size)
+    batch, length = input_ids.shape
+    if not (batch and length):
+        raise ValueError(
+            f"input_ids is {tuple(input_ids.shape)}: every prompt needs at least one "
+            "token"
+        )
+    if not is_integer(max_new_tokens) or max_new_tokens < 0:
+        raise ValueError(
+            f"max_new_tokens is {max_new_tokens!r}: it must be an integer and cannot "
+            "be negative"
+        )
+    if seed is not None and not is_integer(seed):
+        raise ValueError(f"seed is {seed!r}: it must be an integer, or None")
+    check_stop_tokens(stop_tokens)
+    positions = model.config.max_positions
+    if length + max_new_tokens > positions:
+        raise ValueError(
+            f"the prompt has {length} tokens and {max_new_tokens} new ones are asked "
+            f"for, but the model has {positions} positions (config.max_positions): "
+            f"ask for {max(positions - length, 0)} or "
+            "shorten the prompt"
+        )
+    if attention_mask is not None:
+        check_attention_mask(attention_mask, input_ids)
+
+
+def check_stop_tokens(stop_tokens: Collection[int]) -> None:
+    """Refuse what is no collection of token ids."""
+    listed = isinstance(stop_tokens, Collection) and not isinstance(stop_tokens, str)
+    if not listed or not all(is_integer(token) for token in stop_tokens):
+        raise ValueError(
+            f"stop_tokens is {stop_tokens!r}: it must be a list of token ids, such as "
+            "tokenizer.stop_ids"
+        )
+
+
+def check_attention_mask(attention_mask: Tensor, input_ids: Tensor) -> None:
+    """Refuse a mask that is not one of 0 and 1, or bool, for each id with padding on the left."""
+    if not isinstance(attention_mask, Tensor):
+        raise ValueError(
+            f"attention_mask is a {type(attention_mask).__name__}: pass a tensor of 0 "
+            "and 1, (batch, length)"
+        )
+    if attention_mask.shape != input_ids.shape:
+        raise ValueError(
+            f"attention_mask is {tuple(attention_mask.shape)} and input_ids "
+            f"{tuple(input_ids.shape)}: they must be equal"
+        )
+    padding_mask(attention_mask)
+    if not attention_mask[:, -1].all():
+        raise ValueError(
+            "attention_mask ends in 0: generation goes on from the last token, so "
+            "pad on the left"
+        )
+
+
+def check_cache(
+    cache: KVCache, model: LlamaForCausalLM, input_ids: Tensor, max_new_tokens: int
+) -> None:
+    """Refuse a cache that was not made for this model and batch, or does not fit the text.
+
+    Raises: ValueError that quotes both lengths and says what to do.
+    """
+    if not isinstance(cache, KVCache):
+        raise ValueError(
+            f"past_key_values is a {type(cache).__name__}: make a "
+            "KVCache(model.config, batch, max_length)"
+        )
+    batch, length = input_ids.shape
+    made_for = (*cache.shape, cache.keys.dtype, cache.keys.device)
+    config = model.config
+    needed = (
+        config.num_hidden_layers,
+        batch,
+        config.num_key_value_heads,
+        cache.max_length,
+        config.head_dim,
+        model.dtype,
+        model.device,
+    )
+    if made_for != needed:
+        raise ValueError(
+            f"past_key_values was made for (layers, batch, kv_heads, max_length, "
+            f"head_dim, dtype, device) = {written(made_for)} and this call needs "
+            f"{written(needed)}: make another KVCache"
+        )
+    if cache.length >= length:
+        raise ValueError(
+            f"past_key_values holds {cache.length} tokens and input_ids has {length}: "
+            "pass the whole text, cached tokens included and at least one more, or "
+            f"forget the last ones with crop({length - 1})"
+        )
+    room = length + max(max_new_tokens, 1) - 1  # the last token chosen is not run
+    if cache.max_length < room:
+        raise ValueError(
+            f"past_key_values has room for {cache.max_length} tokens, and {length} "
+            f"with {max_new_tokens} new ones need {room}: enlarge it with "
+            f"resized({room})"
+        )
+
+
+def written(made_for: tuple[Any, ...]) -> str:
+    """Sizes, dtype and device as one would write them."""
+    return f"({', '.join(map(str, made_for))})"
+
+
+def is_integer(value: object) -> bool:
+    """Whether a value is an int, and not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
