@@ -12,6 +12,7 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 BIN := $(VENV)/bin/python -m
 PIP := $(BIN) pip -qq --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
+HF_TESTS := $(VENV)/hugging_face_tests
 NOTEBOOKS = $$($(VENV)/bin/python tests/notebooks/toc.py)
 
 # A file's tests stay together, and files start in their order, the slow parity tests first.
@@ -39,6 +40,13 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Hugging Face's own tests of a model, which only the source of transformers holds: they are run with our layers in it.
+$(HF_TESTS): $(INSTALLED)
+	@rm -rf $@ $@.part
+	@$(PIP) download --no-deps --no-build-isolation --no-binary transformers -c requirements.txt -d $@.part transformers
+	@tar -xzf $@.part/*.tar.gz -C $@.part
+	@mv $@.part $@
+
 .PHONY: install
 install: $(INSTALLED) ## make the virtual environment (the other targets do it too)
 
@@ -59,6 +67,10 @@ serve: ## show the built book at http://localhost:8000
 notebooks: $(INSTALLED) ## run every chapter again and store its outputs
 	@$(VENV)/bin/python tests/notebooks/execute.py --jobs $(JOBS) $(NOTEBOOKS)
 
+.PHONY: ledger
+ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run of its tests
+	@WRITE_LEDGER=1 $(BIN) pytest tests/parity/test_equality_ledger.py
+
 # ---- the tests
 
 .PHONY: test
@@ -75,11 +87,11 @@ lint: $(INSTALLED) ## style and types
 # The first pass checks every shape annotation as the tests call it. The second runs without those checks what they would
 # get in the way of: wrong arguments, which must reach our own errors, and compiled code.
 .PHONY: unit
-unit: $(INSTALLED) ## the package's tests and their coverage
+unit: $(INSTALLED) $(HF_TESTS) ## the package's tests and their coverage
 	@rm -f .coverage
-	@$(BIN) pytest tests --ignore tests/contract --ignore tests/notebooks --ignore tests/site $(PARALLEL) \
+	@$(BIN) pytest tests --ignore tests/contract --ignore tests/hugging_face --ignore tests/notebooks --ignore tests/site $(PARALLEL) \
 	  --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
-	@$(BIN) pytest tests/contract $(PARALLEL) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@$(BIN) pytest tests/contract tests/hugging_face $(PARALLEL) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
@@ -93,8 +105,9 @@ site: book ## the pages in a browser: links, console, phones, accessibility
 # ---- measurements
 
 .PHONY: bench
-bench: $(INSTALLED) ## generation beside Hugging Face; raw figures go to benchmarks/results
+bench: $(INSTALLED) ## generation beside Hugging Face, memory of loading; raw figures go to benchmarks/results
 	@OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks/generation.py
+	@$(VENV)/bin/python benchmarks/loading.py
 
 .PHONY: clean
 clean: ## remove what was built; the virtual environment stays

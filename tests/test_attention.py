@@ -204,7 +204,7 @@ def test_is_causal_is_aligned_top_left():
     assert weights.tolist() == [[1, 0, 0, 0], [0.5, 0.5, 0, 0]]
 
 
-def test_gqa_serves_neighbouring_query_heads():
+def test_gqa_serves_neighboring_query_heads():
     query, key = torch.zeros(4, 1, 2), torch.zeros(2, 1, 2)
     value = torch.tensor([[[1.0]], [[2.0]]])
     output = scaled_dot_product_attention(query, key, value, enable_gqa=True)

@@ -4,7 +4,7 @@ import torch
 from companion import repeat_kv, scaled_dot_product_attention
 
 
-def test_copies_are_neighbours():
+def test_copies_are_neighbors():
     x = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
     assert repeat_kv(x, 3).flatten().tolist() == [0, 0, 0, 1, 1, 1]
 

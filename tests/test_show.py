@@ -2,10 +2,12 @@ import math
 
 import pytest
 import torch
+from matplotlib.figure import Figure as Canvas
 
 import companion
 from companion import scaled_dot_product_attention, show
 from companion.show import example
+from companion.show.plots import apart, name_ends
 from companion.show.tables import Code
 
 
@@ -124,6 +126,16 @@ class TestBeside:
         )
         assert len(table.rows) == 2
 
+    def test_writes_out_a_second_tensor_of_a_statement(self):
+        layer = example.decoder_layer()
+        steps = show.ledger(layer, example.tokens()[None], depth=1)
+        [_, (shape, ours, _)] = show.beside(
+            steps, steps, [("query, key = ", "query, key = "), ("… key", "… key")]
+        ).rows
+        assert shape == (1, 1, 2, 2)
+        assert ours.source.startswith("query, key = (apply_rope(query")
+        assert ours.source.endswith("  # key")
+
     def test_refuses_steps_that_differ(self):
         ours, other = self.ledgers()
         with pytest.raises(ValueError, match="not equal up to"):
@@ -154,6 +166,7 @@ class TestFigures:
             show.layer_picture(example.decoder_layer(), example.tokens()[None], "c"),
             show.curves([1, 2], {"y": torch.ones(2)}, x_label="x", y_label="y", alt="flat",
                         caption="c", log=True),
+            show.head_sharing({"MQA": torch.tensor([0, 0])}, "c"),
         ]  # fmt: skip
         for figure in figures:
             assert all(
@@ -168,6 +181,86 @@ class TestFigures:
         drawn = figure._repr_html_()
         for shape in ("(1, 3)", "(1, 3, 4)", "(1, 3, 2)", "(1, 3, 6)", "(1, 3, 8)"):
             assert shape in drawn
+
+    def test_layer_picture_tells_what_is_turned_and_what_is_added(self):
+        layer = example.decoder_layer()
+        figure = show.layer_picture(layer, example.tokens()[None], "c")
+        drawn = figure._repr_html_()
+        for step in ("RoPE(query)", "RoPE(key)", ">value<", "mask, softmax", "o_proj"):
+            assert step in drawn
+        assert drawn.count("+ residual") == 2
+        assert drawn.count(">residual stream<") == 1
+        # q, k and v, then query, key and value, each with an arrow of its own
+        assert drawn.count("(1, 1, 2, 2)") == 2
+        assert drawn.count('stroke-opacity="0.6"') == 11 + 2 * 3
+        assert drawn.count('stroke-width="2.5"') == 2
+
+    def test_output_shapes_leave_the_model_as_it_was(self):
+        layer = example.decoder_layer()
+        attend = layer.self_attn.attend
+        shapes = show.output_shapes(layer, torch.ones(1, 3, 4))
+        assert shapes[""] == shapes["self_attn"] == (1, 3, 4)
+        assert shapes["self_attn.key"] == (1, 1, 3, 2)
+        assert shapes["self_attn.heads"] == (1, 2, 3, 2)
+        assert shapes["self_attn.weights"] == (1, 2, 3, 3)
+        assert shapes["mlp.gate_proj"] == (1, 3, 6)
+        assert layer.self_attn.attend is attend
+        assert not any(module._forward_hooks for module in layer.modules())
+
+    def test_head_sharing_draws_a_line_from_each_query_head(self):
+        maps = {"GQA": torch.tensor([0, 0, 1, 1]), "tiled": torch.tensor([0, 1, 0, 1])}
+        figure = show.head_sharing(maps, "c")
+        drawn = figure._repr_html_()
+        assert drawn.count("<rect") == 2 * (4 + 2)
+        # query head 1 stands at 84; it reads head 0 at 66, or head 1 at 138
+        assert drawn.count("M84 52 L66 82") == 1
+        assert drawn.count("M84 180 L138 210") == 1
+        assert "tiled: query heads 0 to 3 read [0, 1, 0, 1]" in figure.alt
+
+    def test_head_sharing_compares_the_same_query_heads(self):
+        maps = {"four": torch.zeros(4), "eight": torch.zeros(8)}
+        with pytest.raises(ValueError, match=r"maps have \[4, 8\] query heads"):
+            show.head_sharing(maps, "c")
+
+    def test_curves_are_named_where_they_end(self):
+        lines = {
+            "up": torch.tensor([0.0, 1.0]),
+            "a longer name": torch.tensor([1.0, 0]),
+        }
+        figure = show.curves(
+            [1, 2], lines, x_label="x", y_label="y", alt="a", caption="c"
+        )
+        drawn = figure._repr_html_()
+        assert "legend" not in drawn
+        assert "a longer name</text>" in drawn
+
+    def test_a_name_belongs_to_its_curve(self):
+        axes = Canvas().subplots()
+        axes.plot([1, 2, 3], [0.0, 0.5, 2.0])
+        axes.plot([1, 2, 3], [1.0, 0.5, 0.0])
+        name_ends(axes, ["rises", "falls to nothing"])
+        assert [(each.get_text(), each.xy) for each in axes.texts] == [
+            ("rises", (3, 2.0)),
+            ("falls to\nnothing", (3, 0.0)),
+        ]
+        assert axes.texts[0].xyann[1] > axes.texts[1].xyann[1]
+
+    def test_curves_refuse_more_than_there_are_colors_for(self):
+        lines = {str(i): torch.ones(2) for i in range(5)}
+        with pytest.raises(ValueError, match="5 curves: one picture takes at most 4"):
+            show.curves([1, 2], lines, x_label="x", y_label="y", alt="a", caption="c")
+
+    @pytest.mark.parametrize(
+        ("wanted", "places"),
+        [
+            ([0.2, 0.6], [0.2, 0.6]),
+            ([0.5, 0.5], [0.5, 0.6]),
+            ([0.51, 0.5, 0.49], [0.69, 0.59, 0.49]),
+            ([1.0, 0.99, 0.2], [0.95, 0.85, 0.2]),
+        ],
+    )
+    def test_names_of_curves_do_not_overlap(self, wanted, places):
+        assert apart(wanted, [0.1] * len(wanted)) == pytest.approx(places)
 
     def test_grid_refuses_shapes_it_does_not_draw(self):
         with pytest.raises(ValueError, match=r"\(j, 1, n, m\) and \(k, m, p\)"):

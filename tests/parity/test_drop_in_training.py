@@ -1,0 +1,167 @@
+"""Our decoder layers inside Hugging Face's Llama: gradients, what is recorded, parts."""
+
+import pytest
+import torch
+from exchanged import OurLayer, with_our_layers
+from transformers import LlamaForCausalLM
+from transformers.models.llama import modeling_llama
+from transformers.monkey_patching import (
+    clear_patch_mapping,
+    patch_output_recorders,
+    register_patch_mapping,
+)
+
+import companion
+from companion import causal_mask
+from companion.hugging_face import attention_and_weights
+
+TOLERANCE = {"atol": 1e-4, "rtol": 0}
+
+
+# ---- training
+
+
+def gradients(model, ids, seed=7, **options):
+    """The loss of guessing `ids`, and its gradient in every weight."""
+    model.train().requires_grad_(True).zero_grad()
+    torch.manual_seed(seed)
+    loss = model(ids, labels=ids, **options).loss
+    loss.backward()
+    return loss, {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+def assert_same_gradients(ours, theirs, **tolerance):
+    torch.testing.assert_close(ours[0], theirs[0], **tolerance)
+    assert ours[1].keys() == theirs[1].keys()
+    for name, gradient in theirs[1].items():
+        torch.testing.assert_close(ours[1][name], gradient, **tolerance, msg=name)
+        assert gradient.abs().max() > 1e-6, name
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradients(hf_llama, attention, dropout):
+    theirs = hf_llama(attention, torch.float64, attention_dropout=dropout)
+    ours, ids = with_our_layers(theirs), torch.randint(97, (2, 12))
+    expected = gradients(theirs, ids)
+    assert_same_gradients(gradients(ours, ids), expected, atol=1e-6, rtol=1e-5)
+    if dropout:
+        other = gradients(ours, ids, seed=8)[0]
+        assert not torch.allclose(other, expected[0], atol=1e-6)
+        assert torch.equal(ours.eval()(ids).logits, ours(ids).logits)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradient_checkpointing(hf_llama, reentrant, dropout):
+    theirs = hf_llama("eager", torch.float64, attention_dropout=dropout)
+    ours, ids = with_our_layers(theirs, OurLayer), torch.randint(97, (2, 12))
+    expected = gradients(theirs, ids)
+    calls = []
+    ours.model.layers[1].self_attn.register_forward_hook(lambda *_: calls.append(1))
+    assert_same_gradients(gradients(ours, ids), expected, atol=1e-6, rtol=1e-5)
+    assert len(calls) == 1
+    ours.activation_checkpointing_enable({"use_reentrant": reentrant})
+    ours.enable_input_require_grads()
+    assert_same_gradients(gradients(ours, ids), expected, atol=1e-6, rtol=1e-5)
+    assert len(calls) == 3
+
+
+# ---- what they record
+
+
+@pytest.fixture
+def patches():
+    """Room to register patches, which are global."""
+    before = dict(modeling_llama.LlamaPreTrainedModel._can_record_outputs)
+    yield register_patch_mapping
+    clear_patch_mapping()
+    modeling_llama.LlamaPreTrainedModel._can_record_outputs.update(before)
+
+
+def test_recorded_outputs(hf_llama, patches):
+    class LlamaDecoderLayer(OurLayer):
+        def __init__(self, config, layer_idx):
+            super().__init__(config, layer_idx, attend=attention_and_weights)
+
+    theirs, ids = hf_llama("eager"), torch.randint(97, (2, 12))
+    wanted = {"output_attentions": True, "output_hidden_states": True}
+    patches(
+        {
+            "LlamaDecoderLayer": LlamaDecoderLayer,
+            "LlamaAttention": companion.LlamaAttention,
+        }
+    )
+    ours = with_our_layers(theirs, LlamaDecoderLayer)
+    expected = theirs(ids, **wanted)
+    patch_output_recorders(ours)
+    recorded = ours(ids, **wanted)
+    for name in ("attentions", "hidden_states"):
+        assert len(recorded[name]) == 3 + (name == "hidden_states")
+        for our, their in zip(recorded[name], expected[name], strict=True):
+            torch.testing.assert_close(our, their, **TOLERANCE)
+
+
+def test_loaded_with_our_layers(hf_llama, patches, tmp_path):
+    theirs, ids = hf_llama(), torch.randint(97, (2, 12))
+    theirs.save_pretrained(tmp_path)
+    patches({"LlamaDecoderLayer": OurLayer, "LlamaAttention": companion.LlamaAttention})
+    ours = LlamaForCausalLM.from_pretrained(tmp_path)
+    assert all(type(layer) is OurLayer for layer in ours.model.layers)
+    made = ours(ids, output_hidden_states=True)
+    expected = theirs(ids)
+    torch.testing.assert_close(made.logits, expected.logits, **TOLERANCE)
+    assert len(made.hidden_states) == 4
+
+
+def test_weights_are_those_of_the_output():
+    query, key, value = torch.randn(3, 2, 4, 6, 8).unbind(0)
+    options = {"attn_mask": causal_mask(6), "scale": 0.2}
+    output, weights = attention_and_weights(query, key, value, **options)
+    assert torch.equal(weights @ value, output)
+    assert torch.equal(
+        companion.scaled_dot_product_attention(query, key, value, **options), output
+    )
+    torch.manual_seed(3)
+    dropped, kept = attention_and_weights(query, key, value, dropout_p=0.5)
+    torch.manual_seed(3)
+    assert torch.equal(
+        companion.scaled_dot_product_attention(query, key, value, dropout_p=0.5),
+        dropped,
+    )
+    assert 0.3 < kept.eq(0).double().mean() < 0.7
+
+
+# ---- parts of the layer
+
+
+PARTS = {
+    "self_attn": lambda config: companion.LlamaAttention(config, 1),
+    "mlp": companion.LlamaMLP,
+    "input_layernorm": lambda config: companion.LlamaRMSNorm(64, config.rms_norm_eps),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_one_part_of_their_layer(hf_llama, name):
+    theirs, ids = hf_llama(), torch.randint(97, (2, 12))
+    expected = theirs(ids).logits
+    layer = theirs.model.layers[1]
+    part = PARTS[name](theirs.config).eval()
+    part.load_state_dict(getattr(layer, name).state_dict())
+    setattr(layer, name, part)
+    torch.testing.assert_close(theirs(ids).logits, expected, **TOLERANCE)
+
+
+def test_rotary_embedding_of_their_model(hf_llama):
+    theirs, ids = hf_llama(), torch.randint(97, (2, 12))
+    expected = theirs(ids).logits
+    theirs.model.rotary_emb = companion.LlamaRotaryEmbedding(theirs.config)
+    assert torch.equal(theirs(ids).logits, expected)
+
+
+def test_model_takes_their_config(hf_llama):
+    theirs, ids = hf_llama(), torch.randint(97, (2, 12))
+    ours = companion.LlamaForCausalLM(theirs.config)
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours.eval()(ids), theirs(ids).logits, **TOLERANCE)
