@@ -27,8 +27,9 @@ def attention_weights(
 
     A bool mask keeps the scores where it is True; a float mask is added to them. A
     row in which nothing may be attended is all zeros. `scale` is 1/√head_dim unless
-    given. The softmax runs in float32 at least, and its result returns to the dtype
-    of `query`.
+    given, and multiplies after the product, as in Hugging Face's eager attention: in
+    float16 a product beyond 65504 is lost. The softmax runs in float32 at least, and
+    its result returns to the dtype of `query`.
 
     Raises: ValueError when sizes, dtypes, devices or the mask do not fit together.
     Source: Vaswani et al. 2017, equation (1), without the multiplication by V.
@@ -41,16 +42,18 @@ def attention_weights(
     if attn_mask is None:
         return softmax(scores)
     check_mask(attn_mask, scores)
+    # A softmax of nothing but -inf is 0/0. torch defines such a row as zeros, and so do
+    # we: it is left unmasked here and set to zero below.
     if attn_mask.dtype == torch.bool:
-        allowed, scores = attn_mask, scores.masked_fill(~attn_mask, -math.inf)
+        nothing = ~attn_mask.any(dim=-1, keepdim=True)
+        scores = scores.masked_fill(~(attn_mask | nothing), -math.inf)
     else:
         # in float32: a mask of float16's lowest number, common for "masked", would
         # otherwise overflow to -inf
         wide = torch.promote_types(scores.dtype, torch.float32)
-        allowed, scores = ~attn_mask.isneginf(), scores.to(wide) + attn_mask
-    weights = softmax(scores).to(query.dtype)
-    # softmax of a row of -inf is 0/0; torch defines such a row as zeros, and so do we
-    return weights.masked_fill(~allowed.any(dim=-1, keepdim=True), 0.0)
+        nothing = attn_mask.isneginf().all(dim=-1, keepdim=True)
+        scores = scores.to(wide) + attn_mask.masked_fill(nothing, 0.0)
+    return softmax(scores).to(query.dtype).masked_fill(nothing, 0.0)
 
 
 def scaled_dot_product_attention(

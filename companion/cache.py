@@ -29,7 +29,11 @@ class KVCache:
     Each layer writes its new keys and values behind the `length` tokens already there
     (`update`); the model counts them once, when all its layers have written
     (`advance`). Keys are stored *after* RoPE. It takes 2 · layers · batch · kv_heads
-    · max_length · head_dim elements.
+    · max_length · head_dim elements. Made for inference: all layers write to one
+    tensor, through which autograd may refuse to differentiate.
+
+    Raises: ValueError for sizes that are no integers of at least 1, and for a dtype
+    that is not floating point.
     """
 
     def __init__(
@@ -41,10 +45,15 @@ class KVCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ):
-        if batch_size < 1 or max_length < 1:
+        if not all(is_integer(size) and size >= 1 for size in (batch_size, max_length)):
             raise ValueError(
-                f"batch_size is {batch_size} and max_length {max_length}: both must "
-                "be at least 1"
+                f"batch_size is {batch_size!r} and max_length {max_length!r}: both must "
+                "be integers and at least 1"
+            )
+        if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise ValueError(
+                f"dtype is {dtype}: keys and values need a floating point dtype, the "
+                "model's own (dtype=model.dtype)"
             )
         shape = (
             config.num_hidden_layers,
@@ -105,7 +114,7 @@ class KVCache:
     def advance(self, q_len: int) -> None:
         """Count `q_len` tokens as stored, once all layers have written them.
 
-        Raises: ValueError when there is no room for them.
+        Raises: ValueError when there is no room for them, or `q_len` is negative.
         """
         self.check_room(q_len)
         self.length += q_len
@@ -115,10 +124,10 @@ class KVCache:
 
         Raises: ValueError when there are not as many.
         """
-        if not 0 <= length <= self.length:
+        if not is_integer(length) or not 0 <= length <= self.length:
             raise ValueError(
                 f"the cache holds {self.length} tokens and cannot be cropped to "
-                f"{length}: give a length from 0 to {self.length}"
+                f"{length!r}: give an integer from 0 to {self.length}"
             )
         self.length = length
 
@@ -127,10 +136,11 @@ class KVCache:
 
         Raises: ValueError when they do not fit.
         """
-        if max_length < max(self.length, 1):
+        if not is_integer(max_length) or max_length < max(self.length, 1):
             raise ValueError(
-                f"the cache holds {self.length} tokens and max_length is {max_length}: "
-                f"it must be at least {max(self.length, 1)}; crop first to forget some"
+                f"the cache holds {self.length} tokens and max_length is "
+                f"{max_length!r}: it must be an integer and at least "
+                f"{max(self.length, 1)}; crop first to forget some"
             )
         copied = copy(self)
         layers, batch, heads, _, head_dim = self.shape
@@ -145,8 +155,13 @@ class KVCache:
         """Refuse more tokens than there is room for.
 
         Raises: ValueError that says how many there are, and how long the cache would
-        have to be.
+        have to be, and for a `q_len` that is no integer or is negative.
         """
+        if not is_integer(q_len) or q_len < 0:
+            raise ValueError(
+                f"q_len is {q_len!r}: it must be an integer and cannot be negative; "
+                "crop(length) forgets tokens"
+            )
         if self.length + q_len > self.max_length:
             raise ValueError(
                 f"the cache holds {self.length} of at most {self.max_length} tokens "
@@ -178,3 +193,8 @@ class KVCache:
                 "device"
             )
         self.check_room(x.shape[-2])
+
+
+def is_integer(value: object) -> bool:
+    """Whether a value is an int, and not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool)

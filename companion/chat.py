@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from companion.cache import KVCache
+from companion.cache import KVCache, is_integer
 from companion.generate import generate_stream
-from companion.generation_checks import is_integer
+from companion.generation_checks import check_model, check_seed
 from companion.model import LlamaForCausalLM
 from companion.sampling import check_sampling
 from companion.tokenizer import Tokenizer
@@ -22,7 +22,7 @@ class Chat:
     from it.
 
     Raises: ValueError for sampling options out of range, and for a checkpoint without
-    a chat template.
+    a tokenizer or chat template.
     """
 
     def __init__(
@@ -37,11 +37,18 @@ class Chat:
         top_p: float | None = None,
         seed: int | None = None,
     ):
+        check_model(model)
         check_sampling(temperature, top_k, top_p)
+        check_seed(seed)
         if not is_integer(max_new_tokens) or max_new_tokens < 1:
             raise ValueError(
                 f"max_new_tokens is {max_new_tokens!r}: it must be an integer, 1 or "
                 "more"
+            )
+        if not isinstance(tokenizer, Tokenizer):
+            raise ValueError(
+                f"tokenizer is {tokenizer!r}: it must be a companion.Tokenizer, as load "
+                "returns it for a GGUF or a directory with tokenizer.json"
             )
         if tokenizer.chat_template is None:
             raise ValueError(
@@ -117,7 +124,7 @@ class Chat:
             torch.tensor([ids]),
             count,
             **self.sampling,
-            seed=None if self.seed is None else self.seed + len(asked),
+            seed=None if self.seed is None else (self.seed + len(asked)) % 2**64,
             stop_tokens=self.tokenizer.stop_ids,
             past_key_values=self.cache,
         ):

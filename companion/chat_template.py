@@ -12,6 +12,17 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+# What running a template can raise beside Jinja's own errors; ValueError is UnicodeError too.
+FAILURES = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
+)
+
 Message = Mapping[str, Any]  # {"role": "user", "content": "Hello"}
 
 
@@ -30,9 +41,10 @@ def render_chat(
     Raises: ValueError for messages that are none, and with the message of a template
     that refuses them or is broken.
     """
+    copied = plain(messages)
     try:
         rendered: str = compiled(template).render(
-            messages=plain(messages),
+            messages=copied,
             add_generation_prompt=add_generation_prompt,
             tools=None,
             documents=None,
@@ -46,7 +58,7 @@ def render_chat(
         raise ValueError(
             f"the chat template refuses these messages: {error}"
         ) from error
-    except (TypeError, ArithmeticError, LookupError, AttributeError) as error:
+    except FAILURES as error:
         raise ValueError(
             f"the chat template fails on these messages: {type(error).__name__}: {error}"
         ) from error
@@ -63,7 +75,7 @@ def plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
         )
     try:
         copied: list[dict[str, Any]] = json.loads(json.dumps([*map(dict, messages)]))
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"messages hold more than text, numbers, lists and dicts: {error}"
         ) from error

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from companion.config import LlamaConfig
 from companion.gguf_files import open_gguf
+from companion.gguf_header import MAGIC
 from companion.model import LlamaForCausalLM
 from companion.safetensors_files import open_directory
 from companion.stored import Opened, StoredTensor, fill, same_values
@@ -74,12 +75,20 @@ def open_checkpoint(path: Path) -> Opened:
         )
     if path.is_dir():
         return open_directory(path)
-    if path.suffix == ".gguf":
+    if path.suffix == ".gguf" or has_magic(path):
         return open_gguf(path)
     raise ValueError(
         f"{path} is neither a directory nor a .gguf file: for safetensors give its "
         "directory"
     )
+
+
+def has_magic(path: Path) -> bool:
+    """Whether a file of any name begins as a GGUF does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def unfilled_model(
@@ -159,20 +168,31 @@ def bundled_path() -> Path:
 def pick_device(device: str | torch.device) -> torch.device:
     """The device of that name; "auto" is the GPU if there is one, else the CPU.
 
-    Raises: ValueError when a GPU is asked for that is not there.
+    Raises: ValueError for a device that is not there or holds no data.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         picked = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"device is {device!r}, which torch does not know: use 'auto', 'cpu' or "
             "'cuda'"
         ) from error
+    if picked.type == "meta":
+        raise ValueError(
+            "device is 'meta', which holds no data: use device='auto' or 'cpu'"
+        )
     if picked.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device is {str(picked)!r} and torch sees no CUDA GPU: use "
             "device='auto' or 'cpu'"
         )
+    try:
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
+        raise ValueError(
+            f"device is {str(picked)!r}, where this torch can make no tensor: use "
+            "device='auto' or 'cpu'"
+        ) from error
     return picked

@@ -7,6 +7,11 @@ from torch import Tensor
 def check_query_and_key(query: Tensor, key: Tensor) -> None:
     """Refuse a query and key that have no product, in words that name the axes."""
     check_same_kind("query", query, "key", key)
+    if not query.shape[-1]:
+        raise ValueError(
+            f"query is {shape(query)}: its head_dim is 0, and the scale 1/√head_dim has "
+            "no value; it must be at least 1"
+        )
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(
             f"query has head_dim {query.shape[-1]} and key {key.shape[-1]} (query "

@@ -1,5 +1,6 @@
 """The numbers that fix a Llama's shapes, read from a Hugging Face config.json."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +24,9 @@ ONLY: dict[str, Any] = {
     "add_cross_attention": False,
     "partial_rotary_factor": 1.0,
 }
+
+# RoPE parameters that older configs have beside the others, not in `rope_scaling`.
+TOP_LEVEL = ("rope_theta", "partial_rotary_factor")
 
 # The families whose layers are computed here, with what Hugging Face takes for a key
 # that the file leaves out.
@@ -118,13 +122,14 @@ class LlamaConfig:
                 "config.to_dict()"
             )
         family = config.get("model_type") or "llama"
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise ValueError(
                 f"config has model_type = {family!r}: this package computes only "
                 f"{', '.join(map(repr, FAMILIES))}"
             )
         rope = rope_parameters(config)
-        config = {**FAMILIES[family], **config, **rope}
+        said = {name: rope[name] for name in TOP_LEVEL if name in rope}
+        config = {**FAMILIES[family], **config, **said}
         for name, only in ONLY.items():
             if config.get(name, only) not in (only, None):
                 raise ValueError(
@@ -181,7 +186,7 @@ def check_value(name: str, kind: Any, value: Any) -> None:
             )
         return
     allowed = (int, float) if kind is float else (kind,)
-    if type(value) not in allowed or (kind is not bool and not value > 0):
-        number = "whole number" if kind is int else "number"
+    if type(value) not in allowed or (kind is not bool and not 0 < value < math.inf):
+        number = "whole number" if kind is int else "finite number"
         wanted = "True or False" if kind is bool else f"a {number} greater than 0"
         raise ValueError(f"{name} is {value!r}: it must be {wanted}")

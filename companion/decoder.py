@@ -41,7 +41,8 @@ class LlamaAttention(nn.Module):
     query sees the cached tokens, and the new ones up to itself. In training each
     weight is dropped with the probability `attention_dropout`.
 
-    Raises: ValueError for an option, passed by name, that is not computed here.
+    Raises: ValueError when hidden_states, angles, mask or cache do not fit the config,
+    and for an option, passed by name, that is not computed here.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class LlamaAttention(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.num_heads = config.num_attention_heads
         self.num_kv_heads = config.num_key_value_heads
+        self.head_dim = config.head_dim
         hidden, bias = config.hidden_size, config.attention_bias
-        q_width = self.num_heads * config.head_dim
-        kv_width = self.num_kv_heads * config.head_dim
+        q_width = self.num_heads * self.head_dim
+        kv_width = self.num_kv_heads * self.head_dim
         self.q_proj = nn.Linear(hidden, q_width, bias=bias)
         self.k_proj = nn.Linear(hidden, kv_width, bias=bias)
         self.v_proj = nn.Linear(hidden, kv_width, bias=bias)
@@ -75,6 +77,8 @@ class LlamaAttention(nn.Module):
     ) -> tuple[Float[Tensor, "batch q_len hidden"], Weights | None]:
         """(output, weights or None); the new keys and values are written to the cache."""
         check_options(options)
+        check_layer_input(hidden_states, self.q_proj.in_features, past_key_values)
+        check_positions(position_embeddings, hidden_states, self.head_dim)
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
@@ -146,7 +150,9 @@ class LlamaDecoderLayer(nn.Module):
         **options: Any,
     ) -> Float[Tensor, "batch q_len hidden"]:
         """Hidden states with the layer's two halves added to them."""
-        check_layer_input(hidden_states, self.self_attn.q_proj.in_features)
+        check_layer_input(
+            hidden_states, self.self_attn.q_proj.in_features, past_key_values
+        )
         if position_embeddings is None:
             if position_ids is None:
                 position_ids = next_positions(
@@ -156,7 +162,6 @@ class LlamaDecoderLayer(nn.Module):
                     self.self_attn.layer_idx,
                 )
             position_embeddings = self.rotary_emb(hidden_states, position_ids)
-        check_positions(position_embeddings[0], hidden_states)
 
         residual = hidden_states
         hidden_states = self.input_layernorm(hidden_states)

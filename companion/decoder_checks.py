@@ -14,6 +14,7 @@ PASSED_OVER = {
     "cache_position",
     "cu_seq_lens_k",
     "cu_seq_lens_q",
+    "deterministic",
     "max_length_k",
     "max_length_q",
     "num_items_in_batch",
@@ -29,8 +30,15 @@ PASSED_OVER = {
 }
 
 
-def check_layer_input(hidden_states: Tensor, hidden_size: int) -> None:
-    """Refuse hidden states that are not (batch, length, hidden_size)."""
+def check_layer_input(
+    hidden_states: Tensor, hidden_size: int, past_key_values: Any
+) -> None:
+    """Refuse hidden states that are not (batch, length, hidden_size), and old caches."""
+    if isinstance(past_key_values, tuple | list):
+        raise ValueError(
+            f"past_key_values is a {type(past_key_values).__name__}: a layer takes a "
+            "cache with update(), such as KVCache or Hugging Face's DynamicCache"
+        )
     if hidden_states.ndim != 3:
         raise ValueError(
             f"hidden_states is {shape(hidden_states)}: a decoder layer takes "
@@ -39,14 +47,27 @@ def check_layer_input(hidden_states: Tensor, hidden_size: int) -> None:
     check_hidden_size(hidden_states, hidden_size)
 
 
-def check_positions(cos: Tensor, hidden_states: Tensor) -> None:
-    """Refuse positions that do not match the tokens."""
+def check_positions(
+    position_embeddings: Any, hidden_states: Tensor, head_dim: int
+) -> None:
+    """Refuse angles that do not match the tokens and the heads."""
+    if not (isinstance(position_embeddings, tuple) and len(position_embeddings) == 2):
+        raise ValueError(
+            f"position_embeddings is a {type(position_embeddings).__name__}: it must be "
+            "(cos, sin), LlamaRotaryEmbedding(config)(hidden_states, position_ids)"
+        )
+    cos, sin = position_embeddings
     batch, q_len, _ = hidden_states.shape
     if cos.ndim != 3 or cos.shape[0] not in (1, batch) or cos.shape[1] != q_len:
         raise ValueError(
             f"the positions are for (batch, length) = {shape(cos)[:-1]} and "
             f"hidden_states is {shape(hidden_states)}: position_ids must be "
             f"({batch}, {q_len}) or (1, {q_len})"
+        )
+    if cos.shape != sin.shape or cos.shape[-1] != head_dim:
+        raise ValueError(
+            f"cos is {shape(cos)}, sin {shape(sin)} and head_dim {head_dim}: both must "
+            f"be (batch, length, {head_dim}), from one LlamaRotaryEmbedding"
         )
 
 

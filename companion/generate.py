@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from companion.cache import KVCache
-from companion.generation_checks import check_cache, check_request
+from companion.generation_checks import check_cache, check_request, check_unchanged
 from companion.masks import position_ids_from_mask
 from companion.model import LlamaForCausalLM
 from companion.sampling import check_sampling, choose
@@ -18,7 +18,6 @@ Mask = Int[Tensor, "batch length"] | Bool[Tensor, "batch length"]
 Token = Int[Tensor, " batch"]
 
 
-@torch.inference_mode()
 def generate(
     model: LlamaForCausalLM,
     input_ids: Ids,
@@ -38,7 +37,7 @@ def generate(
     their real tokens with 1. A `temperature` above 0 samples, by
     `next_token_probabilities`; `seed` makes that repeatable for this batch, whose rows
     draw in turn from one generator. A row that has produced a stop token repeats it
-    until all have.
+    until all have; one outside the vocabulary is never produced.
 
     `past_key_values` keeps what was run for a next call. `input_ids` and
     `attention_mask` are always the whole text: the first `past_key_values.length` ids,
@@ -47,7 +46,8 @@ def generate(
 
     Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding,
     options out of range (top_k or top_p without a temperature too), more tokens than
-    the model has positions, or a cache that does not fit.
+    the model has positions, a cache that does not fit or is changed meanwhile, or NaN
+    to sample from.
     """
     stream = generate_stream(
         model,
@@ -104,6 +104,7 @@ def generate_stream(
         if attention_mask is None
         else attention_mask.to(model.device).long(),
         past_key_values,
+        past_key_values.length,
         max_new_tokens,
         partial(
             choose,
@@ -112,7 +113,7 @@ def generate_stream(
             top_k=top_k,
             top_p=top_p,
         ),
-        tuple(stop_tokens),
+        tuple(i for i in stop_tokens if 0 <= i < model.config.vocab_size),
     )
 
 
@@ -121,15 +122,17 @@ def stream_tokens(
     input_ids: Ids,
     mask: Ids,
     cache: KVCache,
+    held: int,
     max_new_tokens: int,
     pick: Callable[[Float[Tensor, "batch vocab"]], Token],
     stop_tokens: tuple[int, ...],
 ) -> Iterator[Token]:
-    """The loop itself: prefill, then decode, picking a token after each."""
+    """The loop itself: prefill behind the `held` tokens, then decode; each picks a token."""
     stop = torch.tensor(stop_tokens, dtype=input_ids.dtype, device=model.device)
     stopped = torch.zeros(len(input_ids), dtype=torch.bool, device=model.device)
     token = None
     for _ in range(max_new_tokens):
+        check_unchanged(cache, held if token is None else mask.shape[1])
         with torch.inference_mode():
             if token is None:
                 logits = prefill(model, input_ids, mask, cache)
@@ -139,7 +142,7 @@ def stream_tokens(
             picked = pick(logits)
             token = picked if token is None else torch.where(stopped, token, picked)
             stopped = stopped | torch.isin(token, stop)
-        yield token
+        yield token.clone()  # out here an ordinary tensor, which one may train on
         if stop_tokens and stopped.all():
             return
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from companion.cache import KVCache
+from companion.cache import KVCache, is_integer
 from companion.masks import padding_mask
 from companion.model import LlamaForCausalLM, check_ids
 
@@ -18,10 +18,11 @@ def check_request(
     stop_tokens: Collection[int],
     seed: int | None,
 ) -> None:
-    """Refuse prompts, a length or stop tokens that cannot be generated from.
+    """Refuse a model, prompts, a length or stop tokens that cannot be generated from.
 
     Raises: ValueError that names the argument and quotes what it got.
     """
+    check_model(model)
     if not isinstance(input_ids, Tensor):
         raise ValueError(
             f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
@@ -39,8 +40,7 @@ def check_request(
             f"max_new_tokens is {max_new_tokens!r}: it must be an integer and cannot "
             "be negative"
         )
-    if seed is not None and not is_integer(seed):
-        raise ValueError(f"seed is {seed!r}: it must be an integer, or None")
+    check_seed(seed)
     check_stop_tokens(stop_tokens)
     positions = model.config.max_positions
     if length + max_new_tokens > positions:
@@ -52,6 +52,26 @@ def check_request(
         )
     if attention_mask is not None:
         check_attention_mask(attention_mask, input_ids)
+
+
+def check_model(model: object) -> None:
+    """Refuse a model of another class, such as Hugging Face's of the same name."""
+    model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
+    if not isinstance(model, LlamaForCausalLM):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        raise ValueError(
+            f"model is a {kind}: it must be a companion.LlamaForCausalLM. For a "
+            "Hugging Face model make LlamaForCausalLM(hf_model.config) and give it "
+            "hf_model.state_dict() with load_state_dict, or call hf_model.generate"
+        )
+
+
+def check_seed(seed: int | None) -> None:
+    """Refuse a seed that no torch.Generator takes."""
+    if seed is not None and not (is_integer(seed) and -(2**63) <= seed < 2**64):
+        raise ValueError(
+            f"seed is {seed!r}: it must be an integer from -2**63 to 2**64 - 1, or None"
+        )
 
 
 def check_stop_tokens(stop_tokens: Collection[int]) -> None:
@@ -129,11 +149,19 @@ def check_cache(
         )
 
 
+def check_unchanged(cache: KVCache, expected: int) -> None:
+    """Refuse to go on with a cache that someone else has cropped or filled.
+
+    Raises: ValueError that quotes both lengths.
+    """
+    if cache.length != expected:
+        raise ValueError(
+            f"past_key_values was changed while a stream was using it: it holds "
+            f"{cache.length} tokens and the stream expects {expected}; give each "
+            "stream its own KVCache, and crop or fill one when its stream is done"
+        )
+
+
 def written(made_for: tuple[Any, ...]) -> str:
     """Sizes, dtype and device as one would write them."""
     return f"({', '.join(map(str, made_for))})"
-
-
-def is_integer(value: object) -> bool:
-    """Whether a value is an int, and not a bool."""
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -31,6 +31,8 @@ def open_gguf(path: Path) -> Opened:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
     try:
         tokenizer = Tokenizer.from_gguf(metadata)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be loaded: {error}") from error
     except KeyError as error:
         raise ValueError(
             f"{path} lacks the metadata {error}: its tokenizer cannot be read"

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from gguf import GGUF_DEFAULT_ALIGNMENT, GGUFValueType
 
+MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 LONGEST = 2**24  # no text and no list in a header comes near
 DIMENSIONS = 4
@@ -60,7 +61,7 @@ def read_header(path: Path) -> Header:
     """
     with path.open("rb") as file:
         try:
-            if file.read(4) != b"GGUF":
+            if file.read(len(MAGIC)) != MAGIC:
                 raise DamagedError("its magic bytes are not GGUF")
             check_version(read_number(file, "<u4"), path)
             return read_rest(file)

@@ -27,7 +27,7 @@ def gguf_backend(metadata: Mapping[str, Any]) -> Backend:
     known here. KeyError for metadata that is missing.
     """
     kind = metadata.get("tokenizer.ggml.model")
-    if kind not in BACKENDS:
+    if not isinstance(kind, str) or kind not in BACKENDS:
         raise ValueError(
             f"the GGUF's tokenizer is {kind!r}: only byte-level BPE ('gpt2') and "
             "SentencePiece ('llama') are supported"
@@ -53,7 +53,7 @@ def gguf_backend(metadata: Mapping[str, Any]) -> Backend:
 def special_ids(metadata: Mapping[str, Any]) -> dict[str, int]:
     """The ids of the special tokens that a GGUF names: "bos", "eos", "eot", "eom", "unknown".
 
-    Raises: ValueError for an id outside the vocabulary.
+    Raises: ValueError for what is no id in the vocabulary.
     """
     # what llama.cpp takes in a SentencePiece file that names none
     usual = {"bos": 1, "eos": 2} if metadata["tokenizer.ggml.model"] == "llama" else {}
@@ -63,13 +63,41 @@ def special_ids(metadata: Mapping[str, Any]) -> dict[str, int]:
         i = metadata.get(key, usual.get(name))
         if i is None:
             continue
-        if not 0 <= i < count:
+        if type(i) is not int or not 0 <= i < count:
             raise ValueError(
-                f"the GGUF has {key} = {i} and {count} tokens, 0 to {count - 1}: "
+                f"the GGUF has {key} = {i!r} and {count} tokens, 0 to {count - 1}: "
                 "convert it again"
             )
         ids[name] = i
     return ids
+
+
+def flag(metadata: Mapping[str, Any], name: str, usual: bool) -> bool:
+    """What a GGUF says to a question about its tokenizer, else what is usual.
+
+    Raises: ValueError for an answer that is neither true nor false.
+    """
+    said = metadata.get(f"tokenizer.ggml.{name}", usual)
+    if not isinstance(said, bool):
+        raise ValueError(
+            f"the GGUF has tokenizer.ggml.{name} = {said!r}: it must be true or "
+            "false; convert it again"
+        )
+    return said
+
+
+def chat_template(metadata: Mapping[str, Any]) -> str | None:
+    """A GGUF's chat template, if it has one.
+
+    Raises: ValueError for one that is not text.
+    """
+    template = metadata.get("tokenizer.chat_template")
+    if template is not None and not isinstance(template, str):
+        raise ValueError(
+            f"the GGUF has tokenizer.chat_template = {template!r}: it must be text; "
+            "convert it again"
+        )
+    return template
 
 
 def byte_level_bpe(metadata: Mapping[str, Any]) -> Backend:
@@ -79,7 +107,7 @@ def byte_level_bpe(metadata: Mapping[str, Any]) -> Backend:
     section 2.2; the regexes are those of llama.cpp.
     """
     split = metadata.get("tokenizer.ggml.pre", "default")
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(
             f"the GGUF splits text by {split!r}: only "
             f"{', '.join(map(repr, sorted(SPLITS)))} are supported"
@@ -127,7 +155,7 @@ def sentencepiece_bpe(metadata: Mapping[str, Any]) -> Backend:
         decoders.ByteFallback(),
         decoders.Fuse(),
     ]
-    if metadata.get("tokenizer.ggml.add_space_prefix", True):
+    if flag(metadata, "add_space_prefix", usual=True):
         escape.insert(0, normalizers.Prepend(SPACE))
         restore.append(decoders.Strip(" ", 1, 0))
     backend.normalizer = normalizers.Sequence(escape)

@@ -1,7 +1,7 @@
-"""The two seams to Hugging Face's models: an attention function for any of them, and
+"""The two interfaces to Hugging Face's models: an attention function for any of them, and
 weights beside the output for those who record them.
 
-Nothing here imports transformers: the seams are calling conventions.
+Nothing here imports transformers: the interfaces are calling conventions.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,8 @@ def as_hugging_face_attention(attend: Attend) -> Callable[..., Attended]:
     q_len, heads, head_dim), the weights None unless `attend` returns them too. Register
     their `sdpa_mask` under the same name with `AttentionMaskInterface`: the mask is
     then bool, or None where the plain causal rule is enough. Without it no mask
-    arrives at all, and padding is attended to.
+    arrives at all: padding is attended to, and several tokens after a cache see only
+    its beginning.
     """
 
     def attention_interface(
@@ -52,6 +53,8 @@ def as_hugging_face_attention(attend: Attend) -> Callable[..., Attended]:
         computed here: softcap, sinks, a sliding window without its mask ...
         """
         check_attention_options(options, attention_mask, key.shape[-2])
+        # under autocast their rotation leaves float32 beside a narrower value
+        query, key = query.to(value.dtype), key.to(value.dtype)
         if is_causal is None:
             is_causal = getattr(module, "is_causal", True)
         # One query sees every key. Several without a mask are the first tokens, and

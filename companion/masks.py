@@ -41,15 +41,20 @@ def padding_mask(
 
     Raises: ValueError when it is not (batch, kv_len), or holds anything but 0 and 1.
     """
+    if not isinstance(attention_mask, Tensor):
+        raise ValueError(
+            f"attention_mask is a {type(attention_mask).__name__}: pass a tensor of 0 "
+            "and 1, (batch, kv_len)"
+        )
     if attention_mask.ndim != 2:
         raise ValueError(
             f"attention_mask is {tuple(attention_mask.shape)}: it must be (batch, "
             "kv_len), 1 for a real token and 0 for padding, counting the cached "
             "tokens too"
         )
-    if (
-        attention_mask.is_floating_point()
-        or ((attention_mask != 0) & (attention_mask != 1)).any()
+    unread = torch.compiler.is_compiling() or attention_mask.is_meta
+    if attention_mask.is_floating_point() or not (
+        unread or ((attention_mask == 0) | (attention_mask == 1)).all()
     ):
         raise ValueError(
             f"attention_mask of {attention_mask.dtype} holds values other than the "

@@ -45,15 +45,16 @@ class LlamaModel(nn.Module):
         """Hidden states after the last norm; mask and angles are made once for all layers.
 
         `attention_mask` marks real tokens with 1, cached ones included.
-        `position_ids` go on from the cache unless given. The cache is advanced here,
-        after the last layer.
+        `position_ids` go on from the cache unless given; where they start again, the
+        texts are not kept apart. The cache is advanced here, after the last layer.
 
         Raises: ValueError for ids outside the vocabulary, a mask of the wrong width,
-        a full cache.
+        a full cache or one of another kind.
         """
         check_ids(input_ids, self.config.vocab_size)
         q_len = input_ids.shape[1]
         if past_key_values is not None:
+            check_own_cache(past_key_values)
             past_key_values.check_room(q_len)
         if position_ids is None:
             position_ids = next_positions(q_len, past_key_values, input_ids.device)
@@ -142,12 +143,26 @@ def layer_mask(
     return mask & padding.to(mask.device)
 
 
+def check_own_cache(past_key_values: object) -> None:
+    """Refuse other caches, which a layer takes but which nobody would advance here."""
+    if not isinstance(past_key_values, KVCache):
+        raise ValueError(
+            f"past_key_values is a {type(past_key_values).__name__}: this model takes "
+            "a companion.KVCache(model.config, batch_size, max_length)"
+        )
+
+
 def check_ids(input_ids: Tensor, vocab_size: int) -> None:
     """Refuse ids that the embedding has no row for, before a GPU kernel trips on them."""
-    if input_ids.ndim != 2 or input_ids.is_floating_point():
+    if not isinstance(input_ids, Tensor):
+        raise ValueError(
+            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
+            "(batch, length)"
+        )
+    if input_ids.ndim != 2 or input_ids.dtype not in (torch.int32, torch.int64):
         raise ValueError(
             f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be "
-            "integers (batch, length); for one list of ids, torch.tensor([ids])"
+            "integers, int64 or int32, (batch, length); for one list of ids, torch.tensor([ids])"
         )
     if torch.compiler.is_compiling() or input_ids.is_meta or not input_ids.numel():
         return

@@ -49,9 +49,11 @@ def apply_rope(
     cos: Float[Tensor, "#batch length head_dim"],
     sin: Float[Tensor, "#batch length head_dim"],
 ) -> Float[Tensor, "batch heads length head_dim"]:
-    """`x · cos + rotate_half(x) · sin`: each pair turned by its angle, in all heads."""
+    """`x · cos + rotate_half(x) · sin` in the dtype of `x`: each pair turned by its angle,
+    in all heads.
+    """
     cos, sin = cos[:, None], sin[:, None]
-    return x * cos + rotate_half(x) * sin
+    return (x * cos + rotate_half(x) * sin).to(x.dtype)
 
 
 def half_from_interleaved(

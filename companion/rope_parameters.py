@@ -13,33 +13,40 @@ from companion.rope_scaling import (
     yarn_magnitude,
 )
 
-ROPE_KEYS = {
-    "attention_factor",
-    "beta_fast",
-    "beta_slow",
-    "factor",
-    "finetuned",
-    "high_freq_factor",
-    "low_freq_factor",
-    "mscale",
-    "mscale_all_dim",
-    "original_max_position_embeddings",
-    "partial_rotary_factor",
-    "rope_theta",
-    "rope_type",
-    "truncate",
-    "type",
+NUMBER = (int, float)
+
+# What may stand among RoPE parameters, with its types.
+ROPE_KEYS: dict[str, tuple[type, ...]] = {
+    "attention_factor": NUMBER,
+    "beta_fast": NUMBER,
+    "beta_slow": NUMBER,
+    "factor": NUMBER,
+    "finetuned": (bool,),  # how the first YaRN checkpoints were made; changes nothing
+    "high_freq_factor": NUMBER,
+    "low_freq_factor": NUMBER,
+    "mscale": NUMBER,
+    "mscale_all_dim": NUMBER,
+    "original_max_position_embeddings": (int,),
+    "partial_rotary_factor": NUMBER,
+    "rope_theta": NUMBER,
+    "rope_type": (str,),
+    "truncate": (bool,),
+    "type": (str,),
 }
 
 
 def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config says of RoPE, from `rope_scaling` (old) and `rope_parameters` (new)."""
-    found: dict[str, Any] = {}
+    """What a config says of RoPE, in `rope_scaling` (old) or `rope_parameters` (new).
+
+    Where both are there, the old one counts alone, as in Hugging Face.
+    """
     for name in ("rope_scaling", "rope_parameters"):
-        given = config.get(name) or {}
-        if not isinstance(given, Mapping):
-            raise ValueError(f"config has {name} = {given!r}: it must be a dict")
-        found.update({key: value for key, value in given.items() if value is not None})
+        if not isinstance(config.get(name) or {}, Mapping):
+            raise ValueError(f"config has {name} = {config[name]!r}: it must be a dict")
+    given = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    found = {key: value for key, value in given.items() if value is not None}
+    if given.get("truncate", True) is None:
+        found["truncate"] = False  # what Hugging Face makes of a null
     for name, value in found.items():
         if isinstance(value, Mapping) or name not in ROPE_KEYS:
             raise ValueError(
@@ -59,30 +66,28 @@ def read_scaling(
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return None
-    if kind not in SCALINGS:
+    if not isinstance(kind, str) or kind not in SCALINGS:
         raise ValueError(
             f"config has rope_type = {kind!r}: this package computes only 'default', "
             f"{', '.join(map(repr, SCALINGS))}"
         )
-    for name, value in rope.items():
-        allowed = (
-            (str,)
-            if "type" in name
-            else (bool,)
-            if name == "truncate"
-            else (int, float)
-        )
-        if type(value) not in allowed:
-            raise ValueError(
-                f"config has {name} = {value!r} for rope_type {kind!r}: it must be "
-                f"{' or '.join(a.__name__ for a in allowed)}"
-            )
     longest = config.get("max_position_embeddings") or 2048
     original = (
         config.get("original_max_position_embeddings")
         or rope.get("original_max_position_embeddings")
         or longest
     )
+    lengths = {
+        "max_position_embeddings": longest,
+        "original_max_position_embeddings": original,
+    }
+    for name, value in {**rope, **lengths}.items():
+        allowed = ROPE_KEYS.get(name, (int,))
+        if type(value) not in allowed:
+            raise ValueError(
+                f"config has {name} = {value!r} for rope_type {kind!r}: it must be "
+                f"{' or '.join(a.__name__ for a in allowed)}"
+            )
     try:
         return SCALINGS[kind](rope, original, longest)
     except KeyError as error:

@@ -34,9 +34,11 @@ class RopeScaling:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if type(value) in (int, float) and not 0 < value < math.inf:
+            if (value is None and field.default is None) or field.type is bool:
+                continue
+            if type(value) not in (int, float) or not 0 < value < math.inf:
                 raise ValueError(
-                    f"{type(self).__name__} has {field.name} = {value}: it must be a "
+                    f"{type(self).__name__} has {field.name} = {value!r}: it must be a "
                     "finite number greater than 0"
                 )
 
@@ -158,15 +160,15 @@ class YarnScaling(RopeScaling):
 
 @dataclass(frozen=True)
 class Llama3Scaling(RopeScaling):
-    """YaRN's idea as Llama 3.1 has it: the ramp runs over wavelengths, cos and sin stay.
+    """YaRN's idea as Llama 3.1 has it: the ramp runs over turns, and cos and sin stay.
 
     A pair whose wavelength fits `high_freq_factor` times into the original length
     stays; one that does not fit `low_freq_factor` times is slowed by `factor`.
 
     Raises: ValueError for a number that is not above 0, and high_freq_factor <=
     low_freq_factor.
-    Source: Grattafiori et al. 2024, "The Llama 3 Herd of Models"; apply_scaling in
-    Meta's llama_models reference code.
+    Source: apply_scaling in Meta's llama_models reference code; Hugging Face's
+    rope_type "llama3".
     """
 
     factor: float
@@ -204,6 +206,11 @@ class FrequencyFactors(RopeScaling):
     factors: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.factors, tuple):
+            raise ValueError(
+                f"FrequencyFactors takes a tuple and got a {type(self.factors).__name__}"
+                ": tuple(factors)?"
+            )
         wrong = [factor for factor in self.factors if not 0 < factor < math.inf]
         if wrong:
             raise ValueError(

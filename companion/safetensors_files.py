@@ -134,10 +134,11 @@ def is_plain_name(name: Any) -> bool:
 
 
 def safetensors_files(path: Path) -> list[Path]:
-    """The files of a directory without an index: model.safetensors, else all there are."""
+    """The files of a directory without an index: model.safetensors, else all not hidden."""
     if (path / "model.safetensors").exists():
         return [path / "model.safetensors"]
-    files = sorted(path.glob("*.safetensors"))
+    # hidden are those that macOS writes beside others: ._model.safetensors
+    files = sorted(path.glob("[!.]*.safetensors"))
     pickled = [*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.pth")]
     if not files and pickled:
         raise ValueError(

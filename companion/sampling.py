@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Logits = Float[Tensor, "batch vocab"]
+COLDEST = 1e-30  # logits divided by less could overflow float32
 
 
 def next_token_probabilities(
@@ -17,7 +18,8 @@ def next_token_probabilities(
 ) -> Float[Tensor, "batch vocab"]:
     """`softmax(logits / temperature)` over the tokens that top-k and then top-p leave.
 
-    In float32; at temperature 0, where that tends, all goes to the likeliest token.
+    In float32; at temperature 0, where that tends, all goes to the likeliest token. A
+    temperature between 0 and 1e-30 counts as 1e-30.
     Both limits see what is left of the one before: Hugging Face's order.
 
     Raises: ValueError for a temperature, top_k or top_p out of range.
@@ -26,7 +28,7 @@ def next_token_probabilities(
     if temperature == 0:
         likeliest = logits.argmax(dim=-1)
         return torch.nn.functional.one_hot(likeliest, logits.shape[-1]).float()
-    scaled = logits.float() / temperature
+    scaled = logits.float() / max(temperature, COLDEST)
     if top_k is not None:
         scaled = scaled.masked_fill(~among_top_k(scaled, top_k), -math.inf)
     if top_p is not None:
@@ -69,10 +71,18 @@ def choose(
     """The likeliest token at temperature 0, else one drawn by `next_token_probabilities`.
 
     The rows of a batch draw from one generator, one after the other.
+
+    Raises: ValueError for logits to draw from that hold NaN or infinity.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = next_token_probabilities(logits, temperature, top_k, top_p)
+    if probabilities.isnan().any():
+        raise ValueError(
+            f"the logits of the next token ({logits.dtype}) hold NaN or infinity, and "
+            "nothing can be drawn from them: look for NaN in the weights, or load the "
+            "model with dtype=torch.float32"
+        )
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
 
 

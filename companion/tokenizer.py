@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion.chat_template import Message, render_chat
 from companion.gguf_splits import ADDS_BEGIN
-from companion.gguf_tokenizers import gguf_backend, special_ids
+from companion.gguf_tokenizers import chat_template, flag, gguf_backend, special_ids
 from companion.token_bytes import starts_with_space, token_bytes
 from companion.tokenizer_files import read_settings
 
@@ -171,7 +171,7 @@ class Tokenizer:
         """Build the tokenizer that a GGUF's metadata describes.
 
         Raises: ValueError that names a kind of tokenizer, or a way to split text, not
-        known here. KeyError for metadata that is missing.
+        known here, or metadata of another kind. KeyError for metadata that is missing.
         """
         said = {
             key.removeprefix("tokenizer.ggml."): value
@@ -181,14 +181,16 @@ class Tokenizer:
         backend = gguf_backend(metadata)
         sentencepiece = said["model"] == "llama"
         begins = sentencepiece or said.get("pre") in ADDS_BEGIN
+        adds_begin = flag(metadata, "add_bos_token", usual=begins)
+        adds_end = flag(metadata, "add_eos_token", usual=False)
         special = special_ids(metadata)
         stops = [special[name] for name in ("eos", "eot", "eom") if name in special]
         return cls(
             backend,
             with_turn_ends(stops, backend),
-            prefix=[named("bos", special)] if said.get("add_bos_token", begins) else [],
-            suffix=[named("eos", special)] if said.get("add_eos_token", False) else [],
-            chat_template=metadata.get("tokenizer.chat_template"),
+            prefix=[named("bos", special)] if adds_begin else [],
+            suffix=[named("eos", special)] if adds_end else [],
+            chat_template=chat_template(metadata),
             special_tokens={
                 f"{name}_token": said["tokens"][special[key]]
                 for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"))

@@ -31,20 +31,35 @@ def read_settings(path: Path, eos_token_id: Any = None) -> Settings:
         raise ValueError(
             f"{path} has eos_token_id {stop!r}: it must be an integer or a list of them"
         )
-    written = {name: config.get(name) for name in SPECIAL}
     special_tokens = {
-        name: token["content"] if isinstance(token, dict) else token
-        for name, token in written.items()
-        if token is not None
+        name: token_text(path / "tokenizer_config.json", name, config[name])
+        for name in SPECIAL
+        if config.get(name) is not None
     }
     return Settings(read_template(path, config), special_tokens, stop_ids)
+
+
+def token_text(path: Path, name: str, token: Any) -> str:
+    """A special token's text, which may be written as an object's "content"."""
+    text = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(text, str):
+        raise ValueError(
+            f"{path} has {name} = {token!r}: it must be text, or an object with text "
+            "as its content"
+        )
+    return text
 
 
 def read_template(path: Path, config: dict[str, Any]) -> str | None:
     """chat_template.jinja, or else the one in tokenizer_config.json, "default" of several."""
     file = path / "chat_template.jinja"
     if file.exists():
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{file} is not UTF-8 ({error}): download it again"
+            ) from error
     template = config.get("chat_template")
     if isinstance(template, list):
         try:

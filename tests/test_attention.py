@@ -366,3 +366,17 @@ def test_gradients_equal_torch():
     )
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our, their)
+
+
+@pytest.mark.parametrize("kind", ["bool", "float"])
+def test_gradients_of_a_fully_masked_row_are_finite(kind):
+    query, key, value = torch.randn(3, 2, 5, 4, requires_grad=True).unbind()
+    mask = torch.ones(5, 5, dtype=torch.bool).tril()
+    mask[:2] = False
+    if kind == "float":
+        mask = torch.zeros(5, 5).masked_fill(~mask, -torch.inf)
+    with torch.autograd.detect_anomaly(check_nan=True):
+        output = scaled_dot_product_attention(query, key, value, mask)
+        grads = torch.autograd.grad(output.sum(), (query, key, value))
+    assert all(grad.isfinite().all() for grad in grads)
+    assert torch.equal(output[:, :2], torch.zeros(2, 2, 4))

@@ -61,6 +61,14 @@ def test_several_files_need_no_index(tmp_path):
     assert_same(load_on_cpu(tmp_path)[0], model)
 
 
+def test_hidden_files_are_left_alone(tmp_path):
+    model = tiny.model()
+    tiny.write_directory(tmp_path, model)
+    (tmp_path / "model.safetensors").rename(tmp_path / "weights.safetensors")
+    (tmp_path / "._weights.safetensors").write_bytes(b"\0\5\26\7")
+    assert_same(load_on_cpu(tmp_path)[0], model)
+
+
 def test_files_outside_the_index_are_left_alone(tmp_path):
     model = tiny.model()
     tiny.write_directory(tmp_path, model, shards=2)
@@ -176,6 +184,22 @@ def test_gguf(changes, tmp_path):
     assert_same(loaded, model)
     assert tokenizer.stop_ids == (tiny.END,)
     assert tokenizer.decode(tokenizer.encode("the end")) == "the end"
+
+
+@pytest.mark.parametrize("name", ["M.GGUF", "blob", "model.bin"])
+@pytest.mark.parametrize("link", [True, False])
+def test_gguf_under_another_name(name, link, tmp_path):
+    model = tiny.model()
+    file = tmp_path / "tiny.gguf"
+    tiny.write_gguf(file, model.config, model.state_dict())
+    other = tmp_path / name
+    if link:
+        other.symlink_to(file)
+    else:
+        file.rename(other)
+    loaded, tokenizer = load_on_cpu(other)
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert tokenizer.vocab_size == len(tiny.TOKENS)
 
 
 def test_gguf_without_the_optional_sizes(tmp_path):

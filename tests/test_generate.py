@@ -85,6 +85,29 @@ def test_stream_leaves_gradients_as_they_were():
         assert not torch.is_inference_mode_enabled()
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_ids_can_be_trained_on(temperature):
+    model, ids = tiny.model().requires_grad_(), tiny.ids(1, 5)
+    whole = generate(model, ids, 3, temperature=temperature)
+    untouched = generate(model, ids, 0)
+    tokens = [*generate_stream(model, ids, 3, temperature=temperature)]
+    for made in (whole, untouched, torch.stack(tokens, dim=1)):
+        assert not made.is_inference()
+        model(made).sum().backward()
+    assert not any(token.is_inference() for token in tokens)
+
+
+def test_cache_can_be_gone_on_from_with_gradients():
+    model, cache = tiny.model().requires_grad_(), KVCache(tiny.config(), 1, 20)
+    text = generate(model, tiny.ids(1, 5), 3, past_key_values=cache)
+    larger = cache.resized(30)
+    for made in (cache, larger):
+        assert not made.keys.is_inference()
+        assert not made.values.is_inference()
+    logits = model(text[:, larger.length :], past_key_values=larger)
+    assert logits.requires_grad
+
+
 # ---- padding
 
 
@@ -124,6 +147,18 @@ def test_ends_with_the_stop_token():
     assert (
         generate(model, ids, 20, stop_tokens=[stop])[0, 5:].tolist()
         == free[: free.index(stop) + 1]
+    )
+
+
+@pytest.mark.parametrize("never", [[-1], [10**4], [2**40], [2**70], [-(2**70), -1]])
+def test_stop_token_outside_the_vocabulary_is_never_produced(never):
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    free = generate(model, ids, 12)
+    assert torch.equal(generate(model, ids, 12, stop_tokens=never), free)
+    stop = int(free[0, 9])
+    assert torch.equal(
+        generate(model, ids, 12, stop_tokens=[*never, stop]),
+        generate(model, ids, 12, stop_tokens=[stop]),
     )
 
 

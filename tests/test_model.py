@@ -240,3 +240,17 @@ def test_model_alone_gives_hidden_states():
     assert isinstance(model.model, LlamaModel)
     assert model.model(tiny.ids(2, 3)).shape == (2, 3, 16)
     assert model.logits(torch.randn(7, 16)).shape == (7, len(tiny.TOKENS))
+
+
+def test_autocast_runs_in_the_narrow_dtype():
+    model, ids = tiny.model(std=0.2), tiny.ids(2, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(ids)
+    assert logits.dtype == torch.bfloat16
+    assert (logits.float() - model(ids)).abs().max() < 0.1
+
+
+def test_meta_model_takes_a_mask():
+    with torch.device("meta"):
+        model, ids = tiny.model(), torch.zeros(2, 6, dtype=torch.long)
+        assert model(ids, torch.ones_like(ids)).shape == (2, 6, len(tiny.TOKENS))

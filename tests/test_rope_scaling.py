@@ -43,7 +43,8 @@ def test_linear_is_positions_closer_together():
 
 def test_dynamic_is_plain_up_to_the_original_length():
     scaling = DynamicNTKScaling(4.0, 16)
-    torch.testing.assert_close(frequencies(scaling, last_position=15), PLAIN)
+    for last in (0, 3, 15):
+        torch.testing.assert_close(frequencies(scaling, last_position=last), PLAIN)
     assert frequencies(scaling, last_position=16)[-1] < PLAIN[-1]
 
 

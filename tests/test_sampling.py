@@ -92,6 +92,20 @@ def test_top_p_sees_what_top_k_left():
     assert both.tolist() == [[1, 0, 0, 0]]
 
 
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+@pytest.mark.parametrize("temperature", [1e-30, 1e-36, 1e-40, 5e-324])
+def test_tiny_temperature_gives_all_to_the_likeliest(temperature, limits):
+    logits = torch.tensor([[-3.0, 5e4, 2e4, 0], [5e-2, -6e4, -5e4, 4e-2]])
+    probabilities = next_token_probabilities(logits, temperature, **limits)
+    assert probabilities.tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
+    assert choose(logits, temperature, **limits).tolist() == [1, 0]
+
+
+def test_tiny_temperature_shares_among_equals():
+    logits = torch.tensor([[7.0, -7, 7, 0]])
+    assert next_token_probabilities(logits, 1e-40).tolist() == [[0.5, 0, 0.5, 0]]
+
+
 def test_temperature_goes_first():
     logits = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
     flat = next_token_probabilities(logits, 100.0, top_p=0.6)

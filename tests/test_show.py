@@ -30,13 +30,26 @@ class TestExample:
         assert out.isfinite().all()
         assert all(parameter.count_nonzero() > 0 for parameter in layer.parameters())
 
+    def test_weights_of_the_layer_tell_rows_and_heads_apart(self):
+        layer = example.decoder_layer()
+        out = layer(example.tokens()[None])
+        for name, parameter in layer.named_parameters():
+            if parameter.ndim != 2:
+                continue
+            rows, right = {tuple(row) for row in parameter.tolist()}, parameter.clone()
+            assert len(rows) == len(parameter), name
+            for wrong in (right.flip(0), right.flip(1), right.roll(2, dims=1)):
+                parameter.copy_(wrong)
+                assert (layer(example.tokens()[None]) - out).abs().max() > 1e-2, name
+            parameter.copy_(right)
+
 
 class TestEqualityLedger:
     def test_accepts_what_is_equal(self):
         a = torch.tensor([1.0, -math.inf])
         ledger = show.EqualityLedger().exact("a", a, "b", a.clone())
         ledger.close("a", a, "c", a + torch.tensor([1e-7, 0]))
-        assert [row[-1] for row in ledger.rows] == ["exact", "max error below 1e-06"]
+        assert [row[-1] for row in ledger.rows] == ["exact", "< 1e-06"]
 
     def test_refuses_what_is_not(self):
         a = torch.zeros(2)
@@ -124,15 +137,24 @@ class TestBeside:
         table = show.beside(
             ours, ours, [("weights =", "weights ="), ("return", "return")]
         )
-        assert len(table.rows) == 2
+        assert [shape for shape, _ in table.rows] == [(2, 2), "", (2, 3), ""]
+        assert [code.depth for _, code in table.rows] == [0, 1, 0, 1]
+
+    def test_shows_theirs_below_ours(self):
+        ours, _ = self.ledgers()
+        theirs = show.ledger(companion.attention_weights, *carried()[:2])
+        [(_, mine), (_, its)] = show.beside(ours, theirs, [("weights", "return")]).rows
+        assert mine.source.startswith("weights =")
+        assert its.source.startswith("return softmax")
 
     def test_writes_out_a_second_tensor_of_a_statement(self):
         layer = example.decoder_layer()
         steps = show.ledger(layer, example.tokens()[None], depth=1)
-        [_, (shape, ours, _)] = show.beside(
+        [*_, (shape, ours), (_, theirs)] = show.beside(
             steps, steps, [("query, key = ", "query, key = "), ("… key", "… key")]
         ).rows
         assert shape == (1, 1, 2, 2)
+        assert ours.source == theirs.source
         assert ours.source.startswith("query, key = (apply_rope(query")
         assert ours.source.endswith("  # key")
 

@@ -31,7 +31,7 @@ class EqualityLedger:
 
         Raises: ValueError when they differ by more, with the largest difference.
         """
-        return self._add(left, a, right, b, within, f"max error below {within:g}")
+        return self._add(left, a, right, b, within, f"< {within:g}")
 
     def _add(
         self, left: str, a: Tensor, right: str, b: Tensor, within: float, verdict: str
@@ -59,7 +59,8 @@ class EqualityLedger:
 
     def table(self) -> Table:
         """The claims as a table."""
-        return table(("this", "equals", "shape", "dtype", "how far"), self.rows)
+        rows = [(this, that, far, *what) for this, that, *what, far in self.rows]
+        return table(("this", "equals", "how far", "shape", "dtype"), rows)
 
     def __repr__(self) -> str:
         return repr(self.table())

@@ -1,8 +1,8 @@
 """The book's one example: two tokens of four features, and the weights that every
 chapter carries on with.
 
-All numbers are small integers, so that each product can be checked by hand and is
-exact in every dtype.
+All numbers are small integers, quarters in the decoder layer, so that each product can
+be checked by hand and is exact in every dtype.
 """
 
 from dataclasses import replace
@@ -87,13 +87,13 @@ def layer_config() -> LlamaConfig:
 
 
 def decoder_layer() -> LlamaDecoderLayer:
-    """A decoder layer of `layer_config` for X, its weights quarters between -1/2
-    and 1/2 in a fixed pattern.
+    """A decoder layer of `layer_config` for X, its weights quarters between -3/4
+    and 3/4 in a fixed pattern.
     """
     layer = LlamaDecoderLayer(layer_config(), layer_idx=0)
     for number, (name, parameter) in enumerate(layer.named_parameters()):
         if name.endswith("_proj.weight"):
-            pattern = (torch.arange(parameter.numel()) * (number + 2)) % 5 - 2
+            pattern = (torch.arange(parameter.numel()) * (number % 6 + 1)) % 7 - 3
             parameter.data = (pattern / 4).reshape(parameter.shape)
     return layer.requires_grad_(False).eval()
 

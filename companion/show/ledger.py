@@ -34,7 +34,7 @@ class Ledger:
         when they were given.
         """
         named = any(step.symbols for step in self.steps)
-        head = ("step", "shape", *(("axes",) if named else ()), "FLOPs")
+        head = ("step", "shape", "FLOPs", *(("axes",) if named else ()))
         rows = []
         for _, group in groupby(
             self.steps, key=lambda step: (step.depth, step.source, step.shape)
@@ -46,8 +46,8 @@ class Ledger:
                 (
                     Code(times + step.source, step.depth),
                     step.shape,
-                    *((step.symbols,) if named else ()),
                     flops,
+                    *((step.symbols,) if named else ()),
                 )
             )
         return table(head, rows)
@@ -63,12 +63,13 @@ def beside(
     ours: Ledger, theirs: Ledger, pairs: Sequence[tuple[str, str]], within: float = 1e-5
 ) -> Table:
     """Two ledgers of one computation, step by step: each pair gives how a step of
-    either begins.
+    either begins. Theirs stands below ours, indented.
 
     Raises: ValueError when a step is not there in that order, or the two tensors are
     not equal up to `within`.
     """
-    rows, here, there = [], iter(ours.steps), iter(theirs.steps)
+    rows: list[tuple[object, Code]] = []
+    here, there = iter(ours.steps), iter(theirs.steps)
     for mine, other in pairs:
         a = next((step for step in here if step.source.startswith(mine)), None)
         b = next((step for step in there if step.source.startswith(other)), None)
@@ -83,8 +84,9 @@ def beside(
                 f"{a.source} {a.shape} and {b.source} {b.shape} are not equal up to "
                 f"{within:g}"
             )
-        rows.append((a.shape, Code(written(ours, a)), Code(written(theirs, b))))
-    return table(("shape of both", "companion", "Hugging Face"), rows)
+        rows.append((a.shape, Code(written(ours, a))))
+        rows.append(("", Code(written(theirs, b), depth=1)))
+    return table(("shape of both", "companion, below it Hugging Face"), rows)
 
 
 def written(steps: Ledger, step: Step) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-NUMBER = re.compile(r"[\d,.×% ]+")
+NUMBER = re.compile(r"(-|< )?[\d,.×% ]+(e-?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,6 @@ def as_html(cell: object) -> str:
         return f'<td class="shape">{content}</td>'
     return (
         f'<td class="number">{content}</td>'
-        if NUMBER.fullmatch(content)
+        if NUMBER.fullmatch(as_text(cell))
         else f"<td>{content}</td>"
     )

@@ -229,3 +229,9 @@ def test_weights_refuse_alike():
         attention_weights(query.long(), key)
     with pytest.raises(ValueError, match=said("is_causal=True", "attn_mask")):
         attention_weights(*zeros((2, 4), (2, 4)), torch.ones(2, 2), is_causal=True)
+
+
+def test_heads_without_features():
+    query, key = torch.zeros(2, 3, 0), torch.zeros(2, 5, 0)
+    with pytest.raises(ValueError, match=said("(2, 3, 0)", "head_dim is 0")):
+        scaled_dot_product_attention(query, key, torch.zeros(2, 5, 6))

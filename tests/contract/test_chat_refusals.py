@@ -29,6 +29,15 @@ def tokenizer(template="{% for m in messages %}{{ m.content }}{% endfor %}"):
         ("{{ messages.append(1) }}", ("refuses", "'append'", "unsafe")),
         ("{{ ().__class__.__mro__ }}", ("refuses", "unsafe")),
         ("{% include '/etc/passwd' %}", ("no loader",)),
+        (
+            "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+            ("fails", "RecursionError"),
+        ),
+        ("{{ '\\ud800'.encode() }}", ("fails", "UnicodeEncodeError")),
+        ("{{ 'a'.encode('no such') }}", ("fails", "LookupError")),
+        ("{{ strftime_now('\\0') ~ [].index(1) }}", ("fails", "ValueError")),
+        ("{{ 'a' * 2**62 }}", ("fails", "MemoryError")),
+        ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", ("fails", "RecursionError")),
     ],
 )
 def test_template_that_refuses_or_is_broken(template, quotes):
@@ -51,6 +60,13 @@ def test_messages_with_an_object_in_them():
         render_chat("", [{"role": "user", "content": object()}])
 
 
+def test_messages_that_hold_themselves():
+    message = {"role": "user"}
+    message["content"] = message
+    with pytest.raises(ValueError, match=said("messages hold", "lists and dicts")):
+        render_chat("", [message])
+
+
 def test_checkpoint_without_a_template():
     without = Tokenizer.from_gguf(vocabularies.sentencepiece())
     quotes = said("no chat template", "chat_template.jinja", "tokenizer_config.json")
@@ -69,6 +85,8 @@ def test_checkpoint_without_a_template():
         ({"temperature": -1.0}, ("temperature is -1.0",)),
         ({"top_k": 5}, ("temperature is 0", "top_k")),
         ({"temperature": 1.0, "top_p": 2.0}, ("top_p is 2.0",)),
+        ({"seed": "a"}, ("seed is 'a'", "integer")),
+        ({"seed": 2**64}, (f"seed is {2**64}", "2**64 - 1")),
         ({"max_new_tokens": 0}, ("max_new_tokens is 0", "1 or more")),
         ({"max_new_tokens": 2.5}, ("max_new_tokens is 2.5", "integer")),
     ],
@@ -77,6 +95,23 @@ def test_checkpoint_without_a_template():
 def test_options_out_of_range(options, quotes):
     with pytest.raises(ValueError, match=said(*quotes)):
         Chat(tiny.model(), tokenizer(), **options)
+
+
+def test_no_model_or_tokenizer():
+    with pytest.raises(ValueError, match=said("tokenizer is None", "tokenizer.json")):
+        Chat(tiny.model(), None)
+    with pytest.raises(
+        ValueError, match=said("NoneType", "companion.LlamaForCausalLM")
+    ):
+        Chat(None, tokenizer())
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1, 2**64 - 1])
+def test_first_and_last_seed(seed):
+    chat = Chat(tiny.model(), tokenizer(), max_new_tokens=2, temperature=1.0, seed=seed)
+    chat.send("he")
+    chat.send("the")
+    assert len(chat.messages) == 4
 
 
 def test_conversation_longer_than_the_model():

@@ -429,6 +429,22 @@ def test_foreign_file_named_gguf(tmp_path):
     refused(path, path, "not a complete GGUF file", "magic")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tokenizer.ggml.model", "bert"),
+        ("tokenizer.ggml.pre", "weird"),
+        ("tokenizer.ggml.bos_token_id", "x"),
+        ("tokenizer.ggml.eos_token_id", 99999),
+        ("tokenizer.ggml.add_bos_token", "no"),
+        ("tokenizer.chat_template", 5),
+    ],
+)
+def test_gguf_whose_tokenizer_is_refused(write, name, value):
+    path = write(metadata={name: value})
+    refused(path, path, repr(value))
+
+
 @pytest.mark.parametrize("architecture", ["gpt2", "qwen2", "mamba", "llama4"])
 def test_gguf_of_another_architecture(write, architecture):
     path = write(architecture=architecture)
@@ -770,7 +786,23 @@ def test_cuda_where_there_is_none(directory, name):
         load(directory, device=name)
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:x"])
+@pytest.mark.parametrize("name", ["mps", "xpu", "hpu", "vulkan", "cuda:99"])
+def test_device_that_is_not_there(name):
+    if torch.accelerator.is_available() and name in str(
+        torch.accelerator.current_accelerator()
+    ):
+        pytest.skip(f"there is one: {name}")
+    with pytest.raises(ValueError, match=said(repr(name), "device='auto' or 'cpu'")):
+        pick_device(name)
+
+
+@pytest.mark.parametrize("made", ["meta", torch.device("meta")])
+def test_device_that_holds_no_data(directory, made):
+    with pytest.raises(ValueError, match=said("'meta'", "holds no data", "'cpu'")):
+        load(directory, device=made)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", None, 1.5])
 def test_device_that_torch_does_not_know(name):
     with pytest.raises(ValueError, match=said(repr(name), "'auto', 'cpu' or 'cuda'")):
         pick_device(name)

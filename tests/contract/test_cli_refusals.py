@@ -44,6 +44,8 @@ def assert_refused(capsys, *quotes):
         (["\udc80"], ("no valid Unicode",)),
         ([], ("no chat template", "give a PROMPT")),
         (["the", "--device", "gpu"], ("'gpu'", "'cuda'")),
+        (["the", "--device", "meta"], ("'meta'", "holds no data")),
+        (["the", "--seed", str(2**64)], (f"seed is {2**64}", "2**64 - 1")),
     ],
     ids=str,
 )

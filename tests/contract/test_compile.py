@@ -87,6 +87,11 @@ def test_layer_with_a_cache(device):
     )
 
 
-def test_model(device):
+@pytest.mark.parametrize("padded", [False, True])
+def test_model(device, padded):
     model, ids = tiny.model(std=0.2).to(device), tiny.ids(2, 6).to(device)
-    torch.testing.assert_close(compiled(model)(ids), model(ids), atol=1e-5, rtol=1e-5)
+    mask = (torch.arange(6) >= torch.tensor([[0], [2]])).long().to(device)
+    arguments = (ids, mask) if padded else (ids,)
+    torch.testing.assert_close(
+        compiled(model)(*arguments), model(*arguments), atol=1e-5, rtol=1e-5
+    )

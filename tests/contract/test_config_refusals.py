@@ -78,6 +78,45 @@ def test_rope_parameters_that_say_no_scaling(rope, words):
         LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), rope_parameters=rope))
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"original_max_position_embeddings": "x"},
+        {"max_position_embeddings": "x"},
+        {"max_position_embeddings": 64.5},
+    ],
+    ids=str,
+)
+def test_length_that_is_no_number_beside_a_scaling(config):
+    with pytest.raises(ValueError, match=r"max_position_embeddings = .* must be int"):
+        LlamaConfig.from_hf({"rope_scaling": {"type": "yarn", "factor": 2.0}, **config})
+
+
+def test_kinds_that_are_lists():
+    with pytest.raises(ValueError, match=said("model_type = ['llama']")):
+        LlamaConfig.from_hf({"model_type": ["llama"]})
+    with pytest.raises(ValueError, match=said("rope_type = ['linear']")):
+        LlamaConfig.from_hf({"rope_scaling": {"rope_type": ["linear"], "factor": 2.0}})
+
+
+@pytest.mark.parametrize("name", ["rope_theta", "rms_norm_eps"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_constant_that_is_not_finite(name, value):
+    with pytest.raises(ValueError, match=said(f"{name} is {value}", "finite")):
+        tiny.config(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["4", None, True, 0.0, float("inf")])
+def test_factor_that_is_no_number(value):
+    with pytest.raises(ValueError, match=said(f"factor = {value!r}", "greater than 0")):
+        LinearScaling(value)
+
+
+def test_factors_in_a_list():
+    with pytest.raises(ValueError, match=said("tuple", "list")):
+        FrequencyFactors([1.0, 2.0])
+
+
 @pytest.mark.parametrize("value", ["linear", 2, ["linear", 2.0]], ids=str)
 def test_rope_parameters_that_are_no_dict(value):
     with pytest.raises(ValueError, match=said("rope_scaling", "must be a dict")):

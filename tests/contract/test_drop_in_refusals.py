@@ -43,6 +43,27 @@ def test_option_that_is_not_computed(layer, option, quotes):
     assert cache.keys.eq(0).all()
 
 
+@pytest.mark.parametrize("old", [(torch.zeros(1),), []], ids=["tuple", "list"])
+def test_old_caches(layer, old):
+    with pytest.raises(ValueError, match=said(type(old).__name__, "DynamicCache")):
+        layer(X, past_key_values=old)
+
+
+def test_attention_by_itself_refuses_what_the_layer_does(layer):
+    attention, angles = layer.self_attn, layer.rotary_emb(X, torch.arange(3)[None])
+    cos, sin = angles
+    for arguments, quotes in (
+        ((X, None), ("position_embeddings", "NoneType", "(cos, sin)")),
+        ((X[0], angles), ("(3, 16)", "hidden_states[None]")),
+        ((X[..., :8], angles), ("(2, 3, 8)", "16")),
+        ((X, (cos[:, :2], sin[:, :2])), ("(1, 2)", "(2, 3)")),
+        ((X, (cos, sin[:, :2])), ("cos", "(1, 3, 4)", "(1, 2, 4)")),
+        ((X, (cos[..., :2], sin[..., :2])), ("(1, 3, 2)", "head_dim 4")),
+    ):
+        with pytest.raises(ValueError, match=said(*quotes)):
+            attention(*arguments)
+
+
 def test_options_that_change_nothing_pass(layer):
     x = torch.randn(2, 3, 16)
     options = {"cache_position": torch.arange(3), "num_items_in_batch": 6}

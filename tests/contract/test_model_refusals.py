@@ -3,6 +3,7 @@ import re
 import pytest
 import tiny
 import torch
+import transformers
 from refusal import said
 
 from companion import KVCache, LlamaDecoderLayer, generate, generate_stream
@@ -53,6 +54,39 @@ def test_resized_without_room(held, length):
     quotes = said(f"holds {held}", f"max_length is {length}", f"least {max(held, 1)}")
     with pytest.raises(ValueError, match=quotes):
         cache.resized(length)
+
+
+@pytest.mark.parametrize("wrong", [2.5, 20.0, "2", True, None])
+def test_sizes_of_a_cache_that_are_no_integers(wrong):
+    with pytest.raises(ValueError, match=said(f"max_length {wrong!r}", "integers")):
+        KVCache(tiny.config(), 2, wrong)
+    with pytest.raises(ValueError, match=said(f"batch_size is {wrong!r}", "integers")):
+        KVCache(tiny.config(), wrong, 20)
+    cache = KVCache(tiny.config(), 1, 8)
+    cache.advance(4)
+    for refused, quote in (
+        (cache.crop, f"to {wrong!r}"),
+        (cache.resized, f"max_length is {wrong!r}"),
+        (cache.advance, f"q_len is {wrong!r}"),
+        (cache.check_room, f"q_len is {wrong!r}"),
+    ):
+        with pytest.raises(ValueError, match=said(quote, "integer")):
+            refused(wrong)
+    assert cache.length == 4
+
+
+def test_advance_backwards():
+    cache = KVCache(tiny.config(), 1, 8)
+    cache.advance(4)
+    with pytest.raises(ValueError, match=said("q_len is -1", "crop(length)")):
+        cache.advance(-1)
+    assert cache.length == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, "bfloat16"])
+def test_cache_of_no_floats(dtype):
+    with pytest.raises(ValueError, match=said(f"dtype is {dtype}", "floating point")):
+        KVCache(tiny.config(), 1, 8, dtype=dtype)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 3, 4), (1, 4, 3, 4), (1, 2, 3, 8), (2, 3, 4)])
@@ -332,6 +366,12 @@ REQUESTS = {
         ("stop_tokens is ['</s>']", "list of token ids"),
     ),
     "seed as a float": (zeros(1, 3), 5, {"seed": 1.5}, ("seed is 1.5", "integer")),
+    "seed as a bool": (zeros(1, 3), 5, {"seed": True}, ("seed is True", "integer")),
+    "seed too large": (zeros(1, 3), 5, {"seed": 2**64}, (f"seed is {2**64}", "2**64 - 1")),
+    "seed too small": (
+        zeros(1, 3), 5, {"seed": -(2**63) - 1},
+        (f"seed is {-(2**63) - 1}", "from -2**63"),
+    ),
     "mask as a list": (
         zeros(1, 3), 5, {"attention_mask": [[1, 1, 1]]},
         ("attention_mask is a list", "(batch, length)"),
@@ -396,3 +436,98 @@ def test_cache_that_does_not_fit_the_text(model, run, made, held, count, quotes)
     ):
         run(model, zeros(1, 5), count, past_key_values=cache)
     assert cache.length == held
+
+
+@pytest.mark.parametrize(
+    "cache", [object(), "cache", ()], ids=["object", "str", "tuple"]
+)
+def test_model_takes_its_own_cache_alone(model, cache):
+    with pytest.raises(ValueError, match=said(type(cache).__name__, "KVCache")):
+        model(tiny.ids(1, 3), past_key_values=cache)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[[1, 2]], None, torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3).short()],
+)
+def test_ids_that_an_embedding_does_not_take(model, ids):
+    with pytest.raises(ValueError, match=said("input_ids", "(batch, length)")):
+        model(ids)
+
+
+def test_mask_that_is_a_list(model):
+    with pytest.raises(ValueError, match=said("attention_mask is a list", "tensor")):
+        model(tiny.ids(1, 3), [[1, 1, 1]])
+
+
+@pytest.mark.parametrize("seed", [-(2**63), 2**64 - 1])
+def test_first_and_last_seed(model, seed):
+    assert generate(model, zeros(1, 3), 1, temperature=1.0, seed=seed).shape == (1, 4)
+
+
+@pytest.mark.parametrize("run", [generate, generate_stream])
+def test_model_of_another_class(run):
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    other = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(vocab_size=9, num_attention_heads=2, **sizes)
+    )
+    name = "transformers.models.llama.modeling_llama.LlamaForCausalLM"
+    remedies = "load_state_dict", "hf_model.generate", "companion.LlamaForCausalLM"
+    with pytest.raises(ValueError, match=said(f"model is a {name}", *remedies)):
+        run(other, zeros(1, 3), 2)
+    with pytest.raises(ValueError, match=said("NoneType", *remedies)):
+        run(None, zeros(1, 3), 2)
+
+
+def test_model_that_torch_compile_has_wrapped(model):
+    ids = tiny.ids(1, 3)
+    assert torch.equal(generate(torch.compile(model), ids, 2), generate(model, ids, 2))
+
+
+@pytest.mark.parametrize("run", [generate, generate_stream])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nothing_to_draw_from(run, value):
+    broken = tiny.model()
+    broken.model.norm.weight.fill_(value)
+    with pytest.raises(ValueError, match=said("NaN", "torch.float32", "weights")):
+        list(run(broken, zeros(1, 3), 2, temperature=1.0))
+
+
+# ---- a cache that someone else changes
+
+
+def changed(held, expected):
+    return said("past_key_values was changed", f"holds {held}", f"expects {expected}")
+
+
+def test_two_streams_with_one_cache(model):
+    cache = KVCache(model.config, 1, 20)
+    first, second = (
+        generate_stream(model, zeros(1, 5), 4, past_key_values=cache) for _ in range(2)
+    )
+    next(first)
+    with pytest.raises(ValueError, match=changed(5, 0)):
+        next(second)
+    assert len(list(first)) == 3
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_cache_changed_while_a_stream_uses_it(model, taken, change):
+    cache = KVCache(model.config, 1, 20)
+    stream = generate_stream(model, zeros(1, 5), 8, past_key_values=cache)
+    for _ in range(taken):
+        next(stream)
+    cache.length += change
+    held = 4 + taken
+    with pytest.raises(ValueError, match=changed(held + change, held)):
+        next(stream)
+
+
+def test_cache_changed_before_a_stream_is_read(model):
+    cache = KVCache(model.config, 1, 20)
+    model(zeros(1, 3), past_key_values=cache)
+    stream = generate_stream(model, zeros(1, 5), 4, past_key_values=cache)
+    cache.crop(2)
+    with pytest.raises(ValueError, match=changed(2, 3)):
+        next(stream)

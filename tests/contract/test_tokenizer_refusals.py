@@ -94,6 +94,35 @@ def test_special_token_outside_the_vocabulary(name):
         Tokenizer.from_gguf(vocabularies.sentencepiece(**{f"{name}_token_id": 99999}))
 
 
+@pytest.mark.parametrize("wrong", ["1", 1.0, True, [1], -1])
+@pytest.mark.parametrize("name", ["bos", "eos", "unknown"])
+def test_special_token_that_is_no_id(name, wrong):
+    quotes = said(f"tokenizer.ggml.{name}_token_id = {wrong!r}".rstrip("]'"), "tokens")
+    with pytest.raises(ValueError, match=quotes):
+        Tokenizer.from_gguf(vocabularies.sentencepiece(**{f"{name}_token_id": wrong}))
+
+
+@pytest.mark.parametrize("wrong", ["no", 0, 1, []])
+@pytest.mark.parametrize("name", ["add_bos_token", "add_eos_token", "add_space_prefix"])
+def test_question_answered_neither_yes_nor_no(name, wrong):
+    metadata = vocabularies.sentencepiece(**{name: wrong})
+    with pytest.raises(ValueError, match=said(f"tokenizer.ggml.{name}", "true or")):
+        Tokenizer.from_gguf(metadata)
+
+
+@pytest.mark.parametrize("wrong", [5, ["{{ 1 }}"], True])
+def test_ggufs_chat_template_that_is_no_text(wrong):
+    metadata = {**vocabularies.sentencepiece(), "tokenizer.chat_template": wrong}
+    with pytest.raises(ValueError, match=said("tokenizer.chat_template", "be text")):
+        Tokenizer.from_gguf(metadata)
+
+
+@pytest.mark.parametrize("name", ["model", "pre"])
+def test_kind_that_is_a_list(name):
+    with pytest.raises(ValueError, match=said("['gpt2'"[:-1] + "'", "supported")):
+        Tokenizer.from_gguf(vocabularies.byte_level("gpt-2", **{name: ["gpt2"]}))
+
+
 # ---- files
 
 
@@ -153,4 +182,20 @@ def test_chat_template_of_another_kind(directory, template, quotes):
     path = directory / "tokenizer_config.json"
     path.write_text(json.dumps({"chat_template": template}))
     with pytest.raises(ValueError, match=said(path, *quotes)):
+        Tokenizer.from_directory(directory)
+
+
+@pytest.mark.parametrize("token", [5, True, ["<s>"], {"x": 1}, {"content": 5}], ids=str)
+@pytest.mark.parametrize("name", ["bos_token", "eos_token", "unk_token", "pad_token"])
+def test_special_token_that_is_no_text(directory, name, token):
+    path = directory / "tokenizer_config.json"
+    path.write_text(json.dumps({name: token}))
+    with pytest.raises(ValueError, match=said(path, name, "must be text", "content")):
+        Tokenizer.from_directory(directory)
+
+
+def test_template_file_in_another_encoding(directory):
+    path = directory / "chat_template.jinja"
+    path.write_bytes("{{ messages }} é".encode("latin-1"))
+    with pytest.raises(ValueError, match=said(path, "not UTF-8")):
         Tokenizer.from_directory(directory)

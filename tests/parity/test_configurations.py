@@ -3,13 +3,22 @@
 `pytest tests/parity/test_configurations.py -s` also prints the largest difference.
 """
 
+import copy
 from itertools import product
 
 import pytest
 import torch
+from transformers import LlamaConfig as HFConfig
+from transformers import LlamaForCausalLM as HFLlama
 from transformers import MistralConfig, MistralForCausalLM
 
-from companion import DynamicNTKScaling, KVCache, LlamaConfig, YarnScaling
+from companion import (
+    DynamicNTKScaling,
+    KVCache,
+    LlamaConfig,
+    LlamaForCausalLM,
+    YarnScaling,
+)
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
 LENGTH, ORIGINAL = 64, 16
@@ -135,6 +144,48 @@ def test_dynamic_scaling_forgets_a_longer_text(hf_llama, as_ours):
     ours(ids)
     assert torch.equal(ours(ids[:, :32]), fresh)
     torch.testing.assert_close(fresh, theirs(ids[:, :32]).logits, **TOLERANCE)
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+DICTS = {
+    "both spellings, the old one counts": {
+        "rope_theta": 100.0,
+        "rope_scaling": {"type": "linear", "factor": 4.0},
+        "rope_parameters": {"rope_type": "default", "rope_theta": 50.0},
+    },
+    "length beside the parameters counts": {
+        "original_max_position_embeddings": 64,
+        "rope_theta": 100.0,
+        "rope_scaling": YARN,
+    },
+    "truncate null": {"rope_theta": 100.0, "rope_scaling": {**YARN, "truncate": None}},
+    "dynamic, whose original length is max_position_embeddings": {
+        "rope_theta": 100.0,
+        "rope_scaling": {**YARN, "rope_type": "dynamic"},
+    },
+    "finetuned": {"rope_theta": 100.0, "rope_scaling": {**YARN, "finetuned": True}},
+    "null keys": {"rope_theta": 100.0, "rope_scaling": {**YARN, "beta_fast": None}},
+}
+
+
+@pytest.mark.parametrize("rope", DICTS.values(), ids=DICTS)
+def test_dicts_of_real_files(as_ours, rope):
+    sizes = {
+        "vocab_size": 97,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 128,
+        "initializer_range": 0.2,
+    }
+    theirs = HFLlama(HFConfig(**sizes, **copy.deepcopy(rope))).eval()
+    theirs.requires_grad_(False)
+    ours = LlamaForCausalLM(LlamaConfig.from_hf({**sizes, **rope})).eval()
+    ours.load_state_dict(theirs.state_dict())
+    ids = torch.randint(97, (1, LENGTH))
+    torch.testing.assert_close(ours(ids), theirs(ids).logits, **TOLERANCE)
 
 
 def test_llama3_long_context(hf_llama, as_ours):
