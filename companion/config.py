@@ -99,7 +99,7 @@ class LlamaConfig:
 
     @property
     def max_positions(self) -> int:
-        """Tokens that a text may have: dynamic NTK goes `factor` times beyond its length."""
+        """Tokens that a text may have; dynamic NTK goes `factor` times beyond its length."""
         if isinstance(self.rope_scaling, DynamicNTKScaling):
             original = self.rope_scaling.original_max_position_embeddings
             return int(self.rope_scaling.factor * original)

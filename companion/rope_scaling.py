@@ -44,7 +44,7 @@ class RopeScaling:
 
     @property
     def magnitude(self) -> float:
-        """1: cos and sin stay as they are."""
+        """1, which leaves cos and sin as they are."""
         return 1.0
 
     def frequencies(

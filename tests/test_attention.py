@@ -368,6 +368,7 @@ def test_gradients_equal_torch():
         torch.testing.assert_close(our, their)
 
 
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
 @pytest.mark.parametrize("kind", ["bool", "float"])
 def test_gradients_of_a_fully_masked_row_are_finite(kind):
     query, key, value = torch.randn(3, 2, 5, 4, requires_grad=True).unbind()
