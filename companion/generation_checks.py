@@ -23,11 +23,6 @@ def check_request(
     Raises: ValueError that names the argument and quotes what it got.
     """
     check_model(model)
-    if not isinstance(input_ids, Tensor):
-        raise ValueError(
-            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
-            "(batch, length)"
-        )
     check_ids(input_ids, model.config.vocab_size)
     batch, length = input_ids.shape
     if not (batch and length):

@@ -15,6 +15,7 @@ from torch import Tensor
 from companion.config import LlamaConfig
 from companion.stored import Opened, StoredTensor
 from companion.tokenizer import Tokenizer
+from companion.tokenizer_files import read_object
 
 INDEX = "model.safetensors.index.json"
 FLOATS = {
@@ -176,18 +177,10 @@ def file_tensors(file: Path) -> dict[str, SafeTensor]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file."""
+    """A JSON object from a file that a checkpoint directory must have."""
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing: a checkpoint directory has config.json and "
             "*.safetensors"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"{path} holds a {type(content).__name__}: expected a JSON object"
-        )
-    return content
+    return read_object(path)
