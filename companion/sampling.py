@@ -22,8 +22,10 @@ def next_token_probabilities(
     temperature between 0 and 1e-30 counts as 1e-30.
     Both limits see what is left of the one before: Hugging Face's order.
 
-    Raises: ValueError for a temperature, top_k or top_p out of range.
+    Raises: ValueError for logits of other axes, and a temperature, top_k or top_p out
+    of range.
     """
+    check_logits(logits)
     check_sampling(temperature, top_k, top_p)
     if temperature == 0:
         likeliest = logits.argmax(dim=-1)
@@ -84,6 +86,15 @@ def choose(
             "model with dtype=torch.float32"
         )
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+
+
+def check_logits(logits: Tensor) -> None:
+    """Refuse logits that are not (batch, vocab)."""
+    if logits.ndim != 2:
+        raise ValueError(
+            f"logits is {tuple(logits.shape)}: it must be (batch, vocab); of a model's "
+            "logits (batch, length, vocab) take the last row, logits[:, -1]"
+        )
 
 
 def check_sampling(

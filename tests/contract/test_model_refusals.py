@@ -6,7 +6,13 @@ import torch
 import transformers
 from refusal import said
 
-from companion import KVCache, LlamaDecoderLayer, generate, generate_stream
+from companion import (
+    KVCache,
+    LlamaDecoderLayer,
+    generate,
+    generate_stream,
+    next_token_probabilities,
+)
 
 
 @pytest.fixture(scope="module")
@@ -531,3 +537,9 @@ def test_cache_changed_before_a_stream_is_read(model):
     cache.crop(2)
     with pytest.raises(ValueError, match=changed(2, 3)):
         next(stream)
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 7)])
+def test_logits_of_other_axes(shape):
+    with pytest.raises(ValueError, match=said(str(shape), "(batch, vocab)", "logits[:, -1]")):
+        next_token_probabilities(torch.zeros(shape))
