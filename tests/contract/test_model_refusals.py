@@ -541,5 +541,7 @@ def test_cache_changed_before_a_stream_is_read(model):
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 7)])
 def test_logits_of_other_axes(shape):
-    with pytest.raises(ValueError, match=said(str(shape), "(batch, vocab)", "logits[:, -1]")):
+    with pytest.raises(
+        ValueError, match=said(str(shape), "(batch, vocab)", "logits[:, -1]")
+    ):
         next_token_probabilities(torch.zeros(shape))
