@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+# nproc would take OMP_NUM_THREADS, which is exported below, for the number of cores
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 # Every path below is relative, so that the folder's own path may contain spaces.
 BIN := $(VENV)/bin/python -m

@@ -212,6 +212,8 @@ def test_terminal_has_a_prompt_and_goes_on_after_a_refusal(chat_checkpoint):
         [*command, "--max-new-tokens", "5", "--device", "cpu"],
         stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True,
         env={**os.environ, "TERM": "dumb"},
+        # where the tests run in the background, children inherit a Ctrl-C that is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(terminal)
     seen = b""
