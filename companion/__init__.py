@@ -20,13 +20,12 @@ from companion.mlp import LlamaMLP, swiglu
 from companion.model import LlamaForCausalLM, LlamaModel
 from companion.norm import LlamaRMSNorm, rms_norm
 from companion.rope import LlamaRotaryEmbedding, apply_rope, rotate_half
+from companion.rope_ramps import Llama3Scaling, YarnScaling
 from companion.rope_scaling import (
     DynamicNTKScaling,
     FrequencyFactors,
     LinearScaling,
-    Llama3Scaling,
     RopeScaling,
-    YarnScaling,
 )
 from companion.sampling import next_token_probabilities
 from companion.sinusoidal import sinusoidal_positions

@@ -5,12 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
-from companion.rope_parameters import (
-    check_rope_scaling,
-    read_scaling,
-    rope_parameters,
-)
-from companion.rope_scaling import DynamicNTKScaling, RopeScaling
+from companion.rope_parameters import read_scaling, rope_parameters
+from companion.rope_scaling import RopeScaling
 
 # Options of this family that change the computation, with the one value computed here.
 ONLY: dict[str, Any] = {
@@ -95,15 +91,14 @@ class LlamaConfig:
                 f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it "
                 "must be even"
             )
-        check_rope_scaling(self.rope_scaling, self.head_dim, self.rope_theta)
+        if self.rope_scaling is not None:
+            self.rope_scaling.check(self.head_dim, self.rope_theta)
 
     @property
     def max_positions(self) -> int:
         """Tokens that a text may have; dynamic NTK goes `factor` times beyond its length."""
-        if isinstance(self.rope_scaling, DynamicNTKScaling):
-            original = self.rope_scaling.original_max_position_embeddings
-            return int(self.rope_scaling.factor * original)
-        return self.max_position_embeddings
+        scaling = self.rope_scaling or RopeScaling()
+        return scaling.max_positions(self.max_position_embeddings)
 
     @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "LlamaConfig":

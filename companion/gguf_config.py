@@ -5,13 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from companion.config import LlamaConfig
-from companion.rope_scaling import (
-    FrequencyFactors,
-    LinearScaling,
-    RopeScaling,
-    YarnScaling,
-    yarn_magnitude,
-)
+from companion.rope_ramps import YarnScaling, yarn_magnitude
+from companion.rope_scaling import FrequencyFactors, LinearScaling, RopeScaling
 
 SIZES = (
     "llama.block_count",

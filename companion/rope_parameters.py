@@ -3,15 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from companion.rope_scaling import (
-    DynamicNTKScaling,
-    FrequencyFactors,
-    LinearScaling,
-    Llama3Scaling,
-    RopeScaling,
-    YarnScaling,
-    yarn_magnitude,
-)
+from companion.rope_ramps import Llama3Scaling, YarnScaling, yarn_magnitude
+from companion.rope_scaling import DynamicNTKScaling, LinearScaling, RopeScaling
 
 NUMBER = (int, float)
 
@@ -130,24 +123,3 @@ SCALINGS: dict[str, Callable[[Mapping[str, Any], int, int], RopeScaling]] = {
         original,
     ),
 }
-
-
-def check_rope_scaling(
-    scaling: RopeScaling | None, head_dim: int, theta: float
-) -> None:
-    """Refuse a scaling that these heads cannot have."""
-    if isinstance(scaling, FrequencyFactors) and len(scaling.factors) != head_dim // 2:
-        raise ValueError(
-            f"FrequencyFactors has {len(scaling.factors)} factors and head_dim is "
-            f"{head_dim}: there must be one for each of the {head_dim // 2} pairs"
-        )
-    if isinstance(scaling, DynamicNTKScaling) and head_dim == 2:
-        raise ValueError(
-            "DynamicNTKScaling needs a head_dim above 2: its exponent is head_dim / "
-            "(head_dim - 2)"
-        )
-    if isinstance(scaling, YarnScaling) and theta <= 1:
-        raise ValueError(
-            f"YarnScaling needs a rope_theta above 1 and it is {theta}: with it no "
-            "pair turns slower than another"
-        )

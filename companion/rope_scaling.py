@@ -42,6 +42,16 @@ class RopeScaling:
                     "finite number greater than 0"
                 )
 
+    def check(self, head_dim: int, theta: float) -> None:
+        """Refuse heads or a theta that this scaling cannot have.
+
+        Raises: ValueError that names what does not fit.
+        """
+
+    def max_positions(self, trained: int) -> int:
+        """Tokens that a text may have where the config says `trained`."""
+        return trained
+
     @property
     def magnitude(self) -> float:
         """1, which leaves cos and sin as they are."""
@@ -83,6 +93,18 @@ class DynamicNTKScaling(RopeScaling):
     factor: float
     original_max_position_embeddings: int
 
+    def check(self, head_dim: int, theta: float) -> None:
+        """Refuse heads of one pair, for which the exponent below has no value."""
+        if head_dim == 2:
+            raise ValueError(
+                "DynamicNTKScaling needs a head_dim above 2: its exponent is head_dim / "
+                "(head_dim - 2)"
+            )
+
+    def max_positions(self, trained: int) -> int:
+        """`factor` times the original length."""
+        return int(self.factor * self.original_max_position_embeddings)
+
     def frequencies(
         self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]
     ) -> Float[Tensor, " pairs"]:
@@ -98,102 +120,6 @@ class DynamicNTKScaling(RopeScaling):
         stretch = self.factor * length / original - (self.factor - 1)
         theta_now = theta * stretch ** (head_dim / (head_dim - 2))
         return inverse_frequencies(head_dim, theta_now, position_ids.device)
-
-
-@dataclass(frozen=True)
-class YarnScaling(RopeScaling):
-    """Fast pairs stay, slow pairs turn `factor` times slower, a ramp lies between.
-
-    `beta_fast` and `beta_slow` are turns over the original length: a pair that makes
-    more than beta_fast stays, one that makes fewer than beta_slow is slowed.
-    `truncate` rounds the ends of the ramp to whole pairs. `attention_factor` is
-    0.1·ln(factor) + 1 unless given.
-
-    Raises: ValueError for a number that is not above 0, and beta_fast <= beta_slow.
-    Source: Peng et al. 2023, "YaRN: Efficient Context Window Extension of Large
-    Language Models", section 3.
-    """
-
-    factor: float
-    original_max_position_embeddings: int
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-    attention_factor: float | None = None
-    truncate: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.beta_fast <= self.beta_slow:
-            raise ValueError(
-                f"YarnScaling has beta_fast {self.beta_fast} and beta_slow "
-                f"{self.beta_slow}: beta_fast must be the larger"
-            )
-
-    @property
-    def magnitude(self) -> float:
-        """`attention_factor`, or the paper's 0.1·ln(factor) + 1."""
-        if self.attention_factor is not None:
-            return self.attention_factor
-        return yarn_magnitude(self.factor)
-
-    def frequencies(
-        self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]
-    ) -> Float[Tensor, " pairs"]:
-        """`(1 - ramp) · frequency + ramp · frequency / factor`, a ramp over the pairs."""
-
-        def pair_with(turns: float) -> float:
-            """Index of the pair that makes this many turns over the original length."""
-            wavelength = self.original_max_position_embeddings / (turns * 2 * math.pi)
-            return head_dim * math.log(wavelength) / (2 * math.log(theta))
-
-        low, high = pair_with(self.beta_fast), pair_with(self.beta_slow)
-        if self.truncate:
-            low, high = math.floor(low), math.ceil(high)
-        low, high = max(low, 0), min(high, head_dim - 1)
-        pair = torch.arange(
-            head_dim // 2, dtype=torch.float32, device=position_ids.device
-        )
-        ramp = ((pair - low) / (high - low or 0.001)).clamp(0, 1)
-        plain = super().frequencies(head_dim, theta, position_ids)
-        return (1 - ramp) * plain + ramp * plain / self.factor
-
-
-@dataclass(frozen=True)
-class Llama3Scaling(RopeScaling):
-    """YaRN's idea as Llama 3.1 has it: the ramp runs over turns, and cos and sin stay.
-
-    A pair whose wavelength fits `high_freq_factor` times into the original length
-    stays; one that does not fit `low_freq_factor` times is slowed by `factor`.
-
-    Raises: ValueError for a number that is not above 0, and high_freq_factor <=
-    low_freq_factor.
-    Source: apply_scaling in Meta's llama_models reference code; Hugging Face's
-    rope_type "llama3".
-    """
-
-    factor: float
-    low_freq_factor: float
-    high_freq_factor: float
-    original_max_position_embeddings: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.high_freq_factor <= self.low_freq_factor:
-            raise ValueError(
-                f"Llama3Scaling has high_freq_factor {self.high_freq_factor} and "
-                f"low_freq_factor {self.low_freq_factor}: high_freq_factor must be "
-                "the larger"
-            )
-
-    def frequencies(
-        self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]
-    ) -> Float[Tensor, " pairs"]:
-        """`(1 - stay) · frequency / factor + stay · frequency`, stay from 0 to 1."""
-        plain = super().frequencies(head_dim, theta, position_ids)
-        turns = self.original_max_position_embeddings / (2 * math.pi / plain)
-        width = self.high_freq_factor - self.low_freq_factor
-        stay = ((turns - self.low_freq_factor) / width).clamp(0, 1)
-        return (1 - stay) * plain / self.factor + stay * plain
 
 
 @dataclass(frozen=True)
@@ -218,14 +144,17 @@ class FrequencyFactors(RopeScaling):
                 "number greater than 0"
             )
 
+    def check(self, head_dim: int, theta: float) -> None:
+        """Refuse another number of factors than there are pairs."""
+        if len(self.factors) != head_dim // 2:
+            raise ValueError(
+                f"FrequencyFactors has {len(self.factors)} factors and head_dim is "
+                f"{head_dim}: there must be one for each of the {head_dim // 2} pairs"
+            )
+
     def frequencies(
         self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]
     ) -> Float[Tensor, " pairs"]:
         """`frequency / factors`, element by element."""
         plain = super().frequencies(head_dim, theta, position_ids)
         return plain / torch.tensor(self.factors, device=plain.device)
-
-
-def yarn_magnitude(factor: float, mscale: float = 1.0) -> float:
-    """YaRN's `0.1 · mscale · ln(factor) + 1`, and 1 where nothing is stretched."""
-    return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0

@@ -15,7 +15,8 @@ from companion.checkpoints import bundled_path, pick_device
 from companion.gguf_header import read_header
 from companion.gguf_tensors import hf_name
 from companion.rope import half_from_interleaved
-from companion.rope_scaling import FrequencyFactors, LinearScaling, YarnScaling
+from companion.rope_ramps import YarnScaling
+from companion.rope_scaling import FrequencyFactors, LinearScaling
 from companion.tokenizer import Tokenizer
 
 
