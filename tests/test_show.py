@@ -306,7 +306,8 @@ class TestSource:
         assert repr(shown).startswith("# companion/gqa.py\ndef repeat_kv(")
 
     def test_methods_lose_their_indent(self):
-        assert "\ndef forward(" in repr(show.source(companion.LlamaMLP.forward))
+        shown = repr(show.source(companion.LlamaMLP.forward))
+        assert "\n# LlamaMLP.forward\ndef forward(" in shown
 
 
 def test_table_as_text_and_html():

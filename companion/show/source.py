@@ -22,15 +22,20 @@ class Source:
             for each in objects
         ]
         self.files = list(dict.fromkeys(path.as_posix() for path in paths))
-        self.text = "\n\n".join(
-            dedent(inspect.getsource(each)).rstrip() for each in objects
-        )
+        self.text = "\n\n".join(map(listing, objects))
 
     def __repr__(self) -> str:
         return f"# {', '.join(self.files)}\n{self.text}"
 
     def _repr_markdown_(self) -> str:
         return f"`{', '.join(self.files)}`\n\n```python\n{self.text}\n```"
+
+
+def listing(each: Callable) -> str:
+    """The source of one object; a method's under the name of its class."""
+    name = each.__qualname__
+    code = dedent(inspect.getsource(each)).rstrip()
+    return f"# {name}\n{code}" if "." in name else code
 
 
 def source(*objects: Callable) -> Source:
