@@ -10,7 +10,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.checks import check_key_and_value, check_mask, check_query_and_key, shape
+from companion.checks import (
+    check_key_and_value,
+    check_leading_axes,
+    check_mask,
+    check_query_and_key,
+    shape,
+)
 
 # Any function with the signature of `scaled_dot_product_attention`; layers take one.
 Attend = Callable[..., Tensor]
@@ -35,10 +41,12 @@ def attention_weights(
     Source: Vaswani et al. 2017, equation (1), without the multiplication by V.
     """
     check_query_and_key(query, key)
-    if is_causal:
-        attn_mask = top_left_mask(query, key, attn_mask)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = query @ key.mT * scale
+    scores = query @ key.mT
+    scores *= scale  # in place, like what follows: no second tensor of this size
+    if is_causal:
+        check_one_mask(attn_mask)
+        return softmax(scores.masked_fill_(later(scores), -math.inf))
     if attn_mask is None:
         return softmax(scores)
     check_mask(attn_mask, scores)
@@ -46,7 +54,7 @@ def attention_weights(
     # we: it is left unmasked here and set to zero below.
     if attn_mask.dtype == torch.bool:
         nothing = ~attn_mask.any(dim=-1, keepdim=True)
-        scores = scores.masked_fill(~(attn_mask | nothing), -math.inf)
+        scores.masked_fill_(~(attn_mask | nothing), -math.inf)
     else:
         # in float32: a mask of float16's lowest number, common for "masked", would
         # otherwise overflow to -inf
@@ -81,6 +89,7 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key, value = repeat_for_query_heads(query, key, value)
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    check_leading_axes("query", query, "value", value)
     if not 0.0 <= dropout_p <= 1.0:
         raise ValueError(f"dropout_p is {dropout_p}: it must be between 0 and 1")
     if dropout_p:
@@ -105,6 +114,15 @@ def repeat_for_query_heads(
     Float[Tensor, "*v_batch q_heads kv_len value_dim"],
 ]:
     """Repeat key and value heads until there are as many as query heads."""
+    group = group_size(query, key, value)
+    return key.repeat_interleave(group, dim=-3), value.repeat_interleave(group, dim=-3)
+
+
+def group_size(query: Tensor, key: Tensor, value: Tensor) -> int:
+    """How many query heads share a key/value head.
+
+    Raises: ValueError when there is no heads axis, or the heads do not divide.
+    """
     if min(query.ndim, key.ndim, value.ndim) < 3:
         raise ValueError(
             f"enable_gqa needs a heads axis: query is {shape(query)}, key "
@@ -121,19 +139,19 @@ def repeat_for_query_heads(
             f"enable_gqa: query has {q_heads} heads, which {kv_heads} key heads do "
             "not divide: q_heads must be a multiple of kv_heads"
         )
-    group = q_heads // kv_heads
-    return key.repeat_interleave(group, dim=-3), value.repeat_interleave(group, dim=-3)
+    return q_heads // kv_heads
 
 
-def top_left_mask(
-    query: Tensor, key: Tensor, attn_mask: Tensor | None
-) -> Bool[Tensor, "q_len kv_len"]:
-    """The mask that torch's `is_causal` means: query i sees keys 0..i."""
+def later(scores: Float[Tensor, "*batch q_len kv_len"]) -> Bool[Tensor, "q_len kv_len"]:
+    """The keys that torch's `is_causal` hides: those behind the query's own place."""
+    every = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
+    return every.triu(diagonal=1)
+
+
+def check_one_mask(attn_mask: Tensor | None) -> None:
+    """Refuse a mask beside `is_causal`, which is one already."""
     if attn_mask is not None:
         raise ValueError(
             "is_causal=True and attn_mask were both given: pass attn_mask & "
             "causal_mask(...) alone"
         )
-    return torch.ones(
-        query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device
-    ).tril()

@@ -90,6 +90,8 @@ def check_same_kind(name: str, x: Tensor, other_name: str, y: Tensor) -> None:
 
 def check_leading_axes(name: str, x: Tensor, other_name: str, y: Tensor) -> None:
     """Refuse batch axes that do not broadcast."""
+    if x.shape[:-2] == y.shape[:-2]:
+        return
     try:
         torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except RuntimeError:

@@ -85,22 +85,22 @@ class LlamaAttention(nn.Module):
 
         cos, sin = position_embeddings
         query, key = apply_rope(query, cos, sin), apply_rope(key, cos, sin)
-        query_pos = next_positions(
-            query.shape[-2], past_key_values, query.device, self.layer_idx
-        )
+        past = cached_length(past_key_values, self.layer_idx)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
 
+        is_causal = False
         if attention_mask is None:
-            key_pos = torch.arange(key.shape[-2], device=key.device)
-            attention_mask = may_attend(query_pos[0], key_pos)
-        check_layer_mask(attention_mask, query.shape[-2])
+            attention_mask, is_causal = causal_rule(query, key, past)
+        else:
+            check_layer_mask(attention_mask, query.shape[-2])
         output = self.attend(
             query,
             key,
             value,
             attn_mask=attention_mask,
             dropout_p=self.attention_dropout if self.training else 0.0,
+            is_causal=is_causal,
             enable_gqa=True,
         )
         output, weights = output if isinstance(output, tuple) else (output, None)
@@ -180,6 +180,24 @@ class LlamaDecoderLayer(nn.Module):
         return residual + hidden_states
 
 
+def causal_rule(
+    query: Float[Tensor, "batch heads q_len head_dim"],
+    key: Float[Tensor, "batch kv_heads kv_len head_dim"],
+    past: int | Int[Tensor, ""],
+) -> tuple[Bool[Tensor, "q_len kv_len"] | None, bool]:
+    """(attn_mask, is_causal) for queries that follow `past` cached tokens: what is cheapest.
+
+    The first tokens need no mask but `is_causal`, and one new token, which sees every
+    key, neither. Several behind a cache need a mask; so do the keys of a static cache,
+    whose empty places come with them.
+    """
+    q_len, kv_len = query.shape[-2], key.shape[-2]
+    if isinstance(past, int) and past + q_len == kv_len and (past == 0 or q_len == 1):
+        return None, q_len > 1
+    query_pos = torch.arange(q_len, device=query.device) + past
+    return may_attend(query_pos, torch.arange(kv_len, device=key.device)), False
+
+
 def next_positions(
     q_len: int,
     past_key_values: Cache | None,
@@ -187,5 +205,16 @@ def next_positions(
     layer_idx: int = 0,
 ) -> Int[Tensor, "1 {q_len}"]:
     """The positions of the next `q_len` tokens: they go on where the cache ends."""
-    past = 0 if past_key_values is None else past_key_values.get_seq_length(layer_idx)
-    return torch.arange(q_len, device=device)[None] + past
+    return torch.arange(q_len, device=device)[None] + cached_length(
+        past_key_values, layer_idx
+    )
+
+
+def cached_length(
+    past_key_values: Cache | None, layer_idx: int
+) -> int | Int[Tensor, ""]:
+    """How many tokens a cache holds; as a tensor where it counts in one, static caches do."""
+    if past_key_values is None:
+        return 0
+    past = past_key_values.get_seq_length(layer_idx)
+    return past.clone() if isinstance(past, Tensor) else past  # update counts in place

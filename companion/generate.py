@@ -16,6 +16,31 @@ from companion.sampling import check_sampling, choose
 Ids = Int[Tensor, "batch length"]
 Mask = Int[Tensor, "batch length"] | Bool[Tensor, "batch length"]
 Token = Int[Tensor, " batch"]
+# Any function with the signature of `decode`: runs one token of each sequence.
+Decode = Callable[[LlamaForCausalLM, Tensor, Tensor, KVCache], Tensor]
+
+
+def prefill(
+    model: LlamaForCausalLM, input_ids: Ids, attention_mask: Ids, cache: KVCache
+) -> Float[Tensor, "batch vocab"]:
+    """Run all ids that the cache does not hold at once; the logits of what follows."""
+    position_ids = position_ids_from_mask(attention_mask)[:, cache.length :]
+    hidden_states = model.model(
+        input_ids[:, cache.length :], attention_mask, position_ids, cache
+    )
+    return model.logits(hidden_states[:, -1])
+
+
+def decode(
+    model: LlamaForCausalLM,
+    token: Token,
+    attention_mask: Int[Tensor, "batch kv_len"],
+    cache: KVCache,
+) -> Float[Tensor, "batch vocab"]:
+    """Run one new token against the cache; the logits of what follows."""
+    position_ids = position_ids_from_mask(attention_mask)[:, -1:]
+    hidden_states = model.model(token[:, None], attention_mask, position_ids, cache)
+    return model.logits(hidden_states[:, -1])
 
 
 def generate(
@@ -30,6 +55,7 @@ def generate(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
     past_key_values: KVCache | None = None,
+    decode: Decode = decode,
 ) -> Int[Tensor, "batch total"]:
     """The prompts with up to `max_new_tokens` more tokens each, greedy by default.
 
@@ -42,7 +68,8 @@ def generate(
     `past_key_values` keeps what was run for a next call. `input_ids` and
     `attention_mask` are always the whole text: the first `past_key_values.length` ids,
     which must be the ones it was filled with, are not run again. Afterwards it holds
-    all but the last token.
+    all but the last token. `decode` runs each token but those of the prompt: a function
+    like the one here, such as `companion.fast.compile_decode` makes.
 
     Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding,
     options out of range (top_k or top_p without a temperature too), more tokens than
@@ -60,6 +87,7 @@ def generate(
         seed=seed,
         stop_tokens=stop_tokens,
         past_key_values=past_key_values,
+        decode=decode,
     )
     return torch.cat(
         [input_ids.to(model.device), *(token[:, None] for token in stream)], dim=-1
@@ -78,6 +106,7 @@ def generate_stream(
     seed: int | None = None,
     stop_tokens: Collection[int] = (),
     past_key_values: KVCache | None = None,
+    decode: Decode = decode,
 ) -> Iterator[Token]:
     """The new tokens of `generate`, each as soon as it is known; same errors."""
     check_request(model, input_ids, max_new_tokens, attention_mask, stop_tokens, seed)
@@ -114,6 +143,7 @@ def generate_stream(
             top_p=top_p,
         ),
         tuple(i for i in stop_tokens if 0 <= i < model.config.vocab_size),
+        decode,
     )
 
 
@@ -126,6 +156,7 @@ def stream_tokens(
     max_new_tokens: int,
     pick: Callable[[Float[Tensor, "batch vocab"]], Token],
     stop_tokens: tuple[int, ...],
+    decode: Decode,
 ) -> Iterator[Token]:
     """The loop itself: prefill behind the `held` tokens, then decode; each picks a token."""
     stop = torch.tensor(stop_tokens, dtype=input_ids.dtype, device=model.device)
@@ -145,26 +176,3 @@ def stream_tokens(
         yield token.clone()  # out here an ordinary tensor, which one may train on
         if stop_tokens and stopped.all():
             return
-
-
-def prefill(
-    model: LlamaForCausalLM, input_ids: Ids, attention_mask: Ids, cache: KVCache
-) -> Float[Tensor, "batch vocab"]:
-    """Run all ids that the cache does not hold at once; the logits of what follows."""
-    position_ids = position_ids_from_mask(attention_mask)[:, cache.length :]
-    hidden_states = model.model(
-        input_ids[:, cache.length :], attention_mask, position_ids, cache
-    )
-    return model.logits(hidden_states[:, -1])
-
-
-def decode(
-    model: LlamaForCausalLM,
-    token: Token,
-    attention_mask: Int[Tensor, "batch kv_len"],
-    cache: KVCache,
-) -> Float[Tensor, "batch vocab"]:
-    """Run one new token against the cache; the logits of what follows."""
-    position_ids = position_ids_from_mask(attention_mask)[:, -1:]
-    hidden_states = model.model(token[:, None], attention_mask, position_ids, cache)
-    return model.logits(hidden_states[:, -1])

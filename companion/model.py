@@ -42,9 +42,10 @@ class LlamaModel(nn.Module):
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: KVCache | None = None,
     ) -> Float[Tensor, "batch q_len hidden"]:
-        """Hidden states after the last norm; mask and angles are made once for all layers.
+        """Hidden states after the last norm; angles are made once for all layers.
 
-        `attention_mask` marks real tokens with 1, cached ones included.
+        `attention_mask` marks real tokens with 1, cached ones included; with it one mask
+        is made for all layers, without it each is causal by itself.
         `position_ids` go on from the cache unless given; where they start again, the
         texts are not kept apart. The cache is advanced here, after the last layer.
 
@@ -58,8 +59,10 @@ class LlamaModel(nn.Module):
             past_key_values.check_room(q_len)
         if position_ids is None:
             position_ids = next_positions(q_len, past_key_values, input_ids.device)
-        kv_len = q_len + (past_key_values.length if past_key_values is not None else 0)
-        mask = layer_mask(attention_mask, input_ids, kv_len)
+        mask = None
+        if attention_mask is not None:
+            past = 0 if past_key_values is None else past_key_values.length
+            mask = layer_mask(attention_mask, input_ids, past + q_len)
 
         hidden_states = self.embed_tokens(input_ids)
         position_embeddings = self.rotary_emb(hidden_states, position_ids)
@@ -107,10 +110,9 @@ class LlamaForCausalLM(nn.Module):
         self, hidden_states: Float[Tensor, "*batch hidden"]
     ) -> Float[Tensor, "*batch vocab"]:
         """`hidden_states @ headᵀ`, the scores of every token of the vocabulary."""
-        head = (
-            self.model.embed_tokens if self.config.tie_word_embeddings else self.lm_head
-        )
-        return F.linear(hidden_states, head.weight)
+        if self.config.tie_word_embeddings:
+            return F.linear(hidden_states, self.model.embed_tokens.weight)
+        return self.lm_head(hidden_states)
 
     def forward(
         self,
@@ -126,13 +128,10 @@ class LlamaForCausalLM(nn.Module):
 
 
 def layer_mask(
-    attention_mask: AttentionMask | None, input_ids: Ids, kv_len: int
-) -> Bool[Tensor, "#batch 1 q_len kv_len"]:
+    attention_mask: AttentionMask, input_ids: Ids, kv_len: int
+) -> Bool[Tensor, "batch 1 q_len kv_len"]:
     """Causal and not padding, to broadcast onto (batch, heads, q_len, kv_len)."""
     batch, q_len = input_ids.shape
-    mask = causal_mask(q_len, kv_len, device=input_ids.device)[None, None]
-    if attention_mask is None:
-        return mask
     padding = padding_mask(attention_mask)
     if attention_mask.shape != (batch, kv_len):
         raise ValueError(
@@ -140,7 +139,9 @@ def layer_mask(
             f"sequences of {kv_len} tokens, {kv_len - q_len} of them cached: it must "
             f"be (batch, kv_len) = ({batch}, {kv_len})"
         )
-    return mask & padding.to(mask.device)
+    return causal_mask(q_len, kv_len, device=input_ids.device) & padding.to(
+        input_ids.device
+    )
 
 
 def check_own_cache(past_key_values: object) -> None:

@@ -195,15 +195,84 @@ def test_attend_may_be_torchs_function(device):
     torch.testing.assert_close(ours.to(device)(x), theirs.to(device)(x))
 
 
-def test_attend_gets_ungrouped_heads_and_a_bool_mask():
-    calls = []
+class Listener:
+    """Stands in for attention and keeps what it was called with."""
 
-    def attend(query, key, value, **options):
-        calls.append((query.shape, key.shape, value.shape, options))
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, query, key, value, **options):
+        self.calls.append((query.shape, key.shape, value.shape, options))
         return query
 
+
+def test_attend_gets_ungrouped_heads():
+    attend = Listener()
     LlamaDecoderLayer(tiny.config(), 0, attend)(torch.randn(2, 5, 16))
-    ((query, key, value, options),) = calls
+    ((query, key, value, options),) = attend.calls
     assert (query, key, value) == ((2, 4, 5, 4), (2, 2, 5, 4), (2, 2, 5, 4))
-    assert torch.equal(options.pop("attn_mask"), causal_mask(5))
-    assert options == {"enable_gqa": True, "dropout_p": 0.0}
+    assert (options["enable_gqa"], options["dropout_p"]) == (True, 0.0)
+
+
+class StaticCache:
+    """Returns all its room at once and counts in a tensor, as Hugging Face's does."""
+
+    def __init__(self, room):
+        self.keys, self.values = (torch.zeros(1, 2, room, 4) for _ in range(2))
+        self.counted = torch.tensor(0)
+
+    def get_seq_length(self, layer_idx=0):
+        return self.counted
+
+    def update(self, key, value, layer_idx):
+        stop = self.counted + key.shape[-2]
+        self.keys[:, :, self.counted : stop] = key
+        self.values[:, :, self.counted : stop] = value
+        self.counted.add_(key.shape[-2])
+        return self.keys, self.values
+
+
+def options_of_chunks(chunks, cache):
+    """The attn_mask and is_causal of each call, when that many tokens are given at a time."""
+    attend = Listener()
+    layer = LlamaDecoderLayer(tiny.config(), 0, attend).requires_grad_(False)
+    for chunk in torch.randn(1, sum(chunks), 16).split(chunks, dim=1):
+        layer(chunk, past_key_values=cache)
+        if isinstance(cache, KVCache):
+            cache.advance(chunk.shape[1])
+    return [
+        (options["attn_mask"], options["is_causal"]) for *_, options in attend.calls
+    ]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_attend_gets_is_causal_for_the_first_tokens(cached):
+    cache = KVCache(tiny.config(), 1, 9) if cached else None
+    assert options_of_chunks([5], cache) == [(None, True)]
+
+
+def test_attend_gets_no_mask_for_one_token():
+    cache = KVCache(tiny.config(), 1, 9)
+    assert options_of_chunks([1, 1, 1], cache) == [(None, False)] * 3
+
+
+def test_attend_gets_a_mask_for_several_tokens_behind_a_cache():
+    _, (mask, is_causal) = options_of_chunks([4, 3], KVCache(tiny.config(), 1, 9))
+    assert torch.equal(mask, causal_mask(3, 7))
+    assert not is_causal
+
+
+@pytest.mark.parametrize("room", [6, 9])
+def test_attend_gets_a_mask_where_a_cache_has_empty_places(room):
+    calls = options_of_chunks([3, 2, 1], StaticCache(room))
+    for start, (mask, is_causal) in zip((0, 3, 5), calls, strict=True):
+        assert torch.equal(mask, causal_mask(room)[start : start + mask.shape[0]])
+        assert not is_causal
+
+
+def test_attend_gets_the_mask_that_is_given():
+    attend, given = Listener(), torch.ones(5, 5, dtype=torch.bool)
+    LlamaDecoderLayer(tiny.config(), 0, attend)(torch.randn(2, 5, 16), given)
+    ((*_, options),) = attend.calls
+    assert options["attn_mask"] is given
+    assert not options["is_causal"]

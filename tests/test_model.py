@@ -97,6 +97,22 @@ def test_attend_reaches_every_layer():
     }
 
 
+def test_layers_get_a_mask_only_where_there_is_padding():
+    masks = []
+
+    def attend(query, key, value, attn_mask=None, **options):
+        masks.append(attn_mask)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask, **options)
+
+    model, ids = LlamaForCausalLM(tiny.config(), attend), tiny.ids(1, 3)
+    model(ids)
+    assert masks == [None, None]
+    model(ids, torch.tensor([[0, 1, 1]]))
+    expected = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 1, 1]]).bool()
+    assert torch.equal(masks[2], expected[None, None])
+    assert masks[3] is masks[2]
+
+
 # ---- with a cache
 
 

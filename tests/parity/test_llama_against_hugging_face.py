@@ -128,13 +128,16 @@ def tiled_heads(query, key, value):
 
 
 def shifted_mask(offset):
-    def mask(q_len, kv_len=None, *, device=None):
-        kv_len = q_len if kv_len is None else kv_len
-        return torch.ones(q_len, kv_len, dtype=torch.bool, device=device).tril(
-            kv_len - q_len + offset
-        )
+    """What `is_causal` hides, with a diagonal that lies `offset` keys further on; the
+    first key stays, because a query without any would show as NaN.
+    """
 
-    return mask
+    def later(scores):
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1 + offset)
+        hidden[:, 0] = False
+        return hidden
+
+    return later
 
 
 def swapped_swiglu(gate, up):
@@ -178,8 +181,8 @@ FAULTS = {
         llama3_frequencies,
     ),
     "GQA heads tiled": ("companion.attention.repeat_for_query_heads", tiled_heads),
-    "mask lets one later token in": ("companion.model.causal_mask", shifted_mask(1)),
-    "mask hides the token itself": ("companion.model.causal_mask", shifted_mask(-1)),
+    "mask lets one later token in": ("companion.attention.later", shifted_mask(1)),
+    "mask hides the token itself": ("companion.attention.later", shifted_mask(-1)),
     "gate and up swapped": ("companion.mlp.swiglu", swapped_swiglu),
     "ReLU for SiLU": ("companion.mlp.swiglu", relu_swiglu),
     "norm after instead of before": (

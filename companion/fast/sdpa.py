@@ -1,0 +1,63 @@
+"""torch's own attention, kept on its fused kernels."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from companion.fast.attention_checks import check_fast, check_fused
+
+
+def sdpa(
+    query: Float[Tensor, "*q_batch q_len head_dim"],
+    key: Float[Tensor, "*k_batch kv_len head_dim"],
+    value: Float[Tensor, "*v_batch kv_len value_dim"],
+    attn_mask: Bool[Tensor, "*mask"] | Float[Tensor, "*mask"] | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Float[Tensor, "*batch q_len value_dim"]:
+    """`torch.nn.functional.scaled_dot_product_attention`, never on its slow path.
+
+    The fused kernels want (batch, heads, length, head_dim), one batch for all, each head's
+    features side by side in memory, and value_dim = head_dim. Fewer axes and axes
+    of 1 are brought to that by views, other strides by a copy; the rest is refused.
+
+    Raises: ValueError for what only the slow path takes, for dropout, for float16 on a
+    CPU, and when sizes, dtypes, devices or the mask do not fit together.
+    """
+    check_fast("sdpa", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_fused(query, value, attn_mask, is_causal, scale)
+    axes = max(query.ndim, key.ndim, value.ndim)
+    query, key, value = (four_axes(x) for x in (query, key, value))
+    shared = 1 if enable_gqa else 2  # the axes that must be equal: batch, and heads
+    before = torch.broadcast_shapes(*(x.shape[:shared] for x in (query, key, value)))
+    query, key, value = (
+        x.expand(*before, *x.shape[shared:]) for x in (query, key, value)
+    )
+    output = F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=None if attn_mask is None else four_axes(as_wide(attn_mask, query)),
+        is_causal=is_causal,
+        scale=scale,
+        enable_gqa=enable_gqa,
+    )
+    return output.flatten(0, 4 - axes) if axes < 4 else output
+
+
+def as_wide(attn_mask: Tensor, query: Tensor) -> Tensor:
+    """The mask, in float64 beside such a query: torch 2.13 misreads one of float32 on a
+    CPU from 16 keys on.
+    """
+    wide = attn_mask.is_floating_point() and query.dtype == torch.float64
+    return attn_mask.double() if wide else attn_mask
+
+
+def four_axes(x: Tensor) -> Tensor:
+    """(batch, heads, length, width), missing axes 1, the last side by side in memory."""
+    x = x[(None,) * (4 - x.ndim)]
+    return x if x.stride(-1) == 1 else x.contiguous()

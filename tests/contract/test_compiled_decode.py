@@ -1,0 +1,186 @@
+"""A compiled decode step writes the same tokens in one graph, for every position."""
+
+import shutil
+
+import pytest
+import tiny
+import torch
+from refusal import said
+
+from companion import KVCache, fast, generate
+from companion.attention import scaled_dot_product_attention
+from companion.generate import generate_stream, prefill
+
+USABLE = shutil.which("g++") and " " not in torch.__file__
+GENERATED = "inductor" if USABLE else "aot_eager"
+SIZES = {"hidden_size": 32, "intermediate_size": 64}
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+
+
+def small(dtype=torch.float32, **changes):
+    return tiny.model(dtype, std=0.2, **SIZES, **changes)
+
+
+def compiled(model):
+    return fast.compile_decode(model, backend="aot_eager")
+
+
+def with_attend(model, attend):
+    for layer in model.model.layers:
+        layer.self_attn.attend = attend
+    return model
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", fast.attention)
+def test_tokens_are_those_of_the_ordinary_loop(name, tied):
+    model = small(tie_word_embeddings=tied)
+    ids = tiny.ids(1, 6)
+    expected = generate(model, ids, 12)
+    with_attend(model, fast.attention[name])
+    assert torch.equal(generate(model, ids, 12, decode=compiled(model)), expected)
+
+
+@pytest.mark.parametrize("make", [fast.int8, fast.int4])
+def test_tokens_of_a_quantized_model_are_its_own(make):
+    model = make(small())
+    ids = tiny.ids(1, 6)
+    found = generate(model, ids, 8, decode=compiled(model))
+    assert torch.equal(found, generate(model, ids, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_generated_code_gives_the_logits(dtype):
+    model = small(dtype)
+    step = fast.compile_decode(model, backend=GENERATED)
+    ids, mask = tiny.ids(1, 5), torch.ones(1, 5, dtype=torch.long)
+    caches = [KVCache(model.config, 1, 9, dtype=dtype) for _ in range(2)]
+    for cache in caches:
+        prefill(model, ids[:, :4], mask[:, :4], cache)
+    with torch.inference_mode():
+        found = step(model, ids[:, 4], mask, caches[0])
+        expected = prefill(model, ids, mask, caches[1])
+    off = {torch.float32: 1e-5, torch.bfloat16: 0.03}[dtype]
+    torch.testing.assert_close(found, expected, rtol=0, atol=off)
+    torch.testing.assert_close(caches[0].keys, caches[1].keys, rtol=0, atol=off)
+    torch.testing.assert_close(caches[0].values, caches[1].values, rtol=0, atol=off)
+    assert caches[0].length == caches[1].length == 5
+
+
+def test_one_graph_serves_a_whole_generation():
+    model = small()
+    stream = generate_stream(model, tiny.ids(1, 4), 20, decode=compiled(model))
+    next(stream), next(stream)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        assert len(list(stream)) == 18
+
+
+def test_a_second_generation_of_that_length_compiles_nothing():
+    model = small()
+    step = compiled(model)
+    generate(model, tiny.ids(1, 4), 8, decode=step)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        generate(model, tiny.ids(1, 6), 6, decode=step)
+
+
+def test_a_padded_batch():
+    model, ids = small(), tiny.ids(2, 5)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [0, 0, 1, 1, 1]])
+    options = {"attention_mask": mask}
+    found = generate(model, ids, 6, decode=compiled(model), **options)
+    assert torch.equal(found, generate(model, ids, 6, **options))
+    alone = generate(model, ids[1:, 2:], 6)
+    assert torch.equal(found[1:, 2:], alone)
+
+
+def test_a_cache_is_gone_on_with_and_its_empty_places_do_not_count():
+    model, ids = small(), tiny.ids(1, 5)
+    cache = KVCache(model.config, 1, 40)
+    cache.keys.fill_(50.0), cache.values.fill_(50.0)
+    step = compiled(model)
+    first = generate(model, ids, 4, past_key_values=cache, decode=step)
+    both = generate(model, first, 4, past_key_values=cache, decode=step)
+    assert torch.equal(both, generate(model, ids, 8))
+
+
+def test_it_attends_by_the_function_of_the_model():
+    seen = []
+
+    def attend(query, key, value, **options):
+        seen.append(key.shape)
+        return scaled_dot_product_attention(query, key, value, **options)
+
+    model = with_attend(small(), attend)
+    cache = KVCache(model.config, 1, 9)
+    mask = torch.ones(1, 3, dtype=torch.long)
+    prefill(model, tiny.ids(1, 2), mask[:, :2], cache)
+    seen.clear()
+    torch.compiler.reset()
+    with torch.compiler.set_stance("force_eager"):
+        compiled(model)(model, torch.tensor([3]), mask, cache)
+    assert seen == [(1, 2, 9, 8)] * 2
+
+
+# ---- what is refused
+
+
+def test_a_packed_model():
+    with pytest.raises(ValueError, match=said("PackedLinear", "torch.compile")):
+        fast.compile_decode(fast.packed(small()))
+
+
+@pytest.mark.parametrize("model", [None, torch.nn.Linear(2, 2)])
+def test_no_model_of_ours(model):
+    for make in (fast.compile_decode, fast.packed, fast.int8, fast.int4):
+        with pytest.raises(ValueError, match=said("companion.LlamaForCausalLM")):
+            make(model)
+
+
+def test_another_model_than_the_one_compiled():
+    model, other = small(), small()
+    with pytest.raises(ValueError, match=said("another model", "compile_decode")):
+        generate(other, tiny.ids(1, 2), 3, decode=compiled(model))
+
+
+def test_a_mask_or_cache_that_does_not_fit():
+    model = small()
+    step, token = compiled(model), torch.tensor([1])
+    cache = KVCache(model.config, 1, 2)
+    with pytest.raises(ValueError, match=said("(1, 5)", "(1, 1)")):
+        step(model, token, torch.ones(1, 5, dtype=torch.long), cache)
+    cache.advance(2)
+    with pytest.raises(ValueError, match=said("2 of at most 2", "1 more")):
+        step(model, token, torch.ones(1, 3, dtype=torch.long), cache)
+    with pytest.raises(ValueError, match=said("companion.KVCache")):
+        step(model, token, torch.ones(1, 3, dtype=torch.long), object())
+    assert cache.length == 2
+
+
+@pytest.mark.parametrize("first", [fast.packed, fast.int8, fast.int4])
+@pytest.mark.parametrize("second", [fast.packed, fast.int8, fast.int4])
+def test_a_model_whose_weights_were_changed_already(first, second):
+    with pytest.raises(ValueError, match=said("layers.0", second.__name__)):
+        second(first(small()))
+
+
+def test_packed_in_float16_or_float64():
+    for dtype in (torch.float16, torch.float64):
+        with pytest.raises(ValueError, match=said(dtype, "torch.bfloat16")):
+            fast.packed(small(dtype))
+
+
+def test_packed_elsewhere_than_on_a_cpu():
+    with torch.device("meta"):
+        model = small()
+    with pytest.raises(ValueError, match=said("meta", "CPUs")):
+        fast.packed(model)
+
+
+def test_rows_that_are_no_whole_groups():
+    model = tiny.model(hidden_size=32, intermediate_size=48)
+    with pytest.raises(ValueError, match=said("in_features 48", 32, "int8")):
+        fast.int4(model)
