@@ -30,10 +30,12 @@ from companion.exercises import (
     check_rms_norm,
     check_rope,
     check_split_heads,
+    decode_mistakes,
     encoder_decoder_mistakes,
     hugging_face_mistakes,
     llama_mistakes,
     mistakes,
+    tiling_mistakes,
 )
 
 
@@ -54,6 +56,8 @@ def test_every_mistake_is_in_the_gallery():
             cache_mistakes,
             encoder_decoder_mistakes,
             hugging_face_mistakes,
+            tiling_mistakes,
+            decode_mistakes,
         )
         for name, each in vars(module).items()
         if getattr(each, "__module__", "") == module.__name__

@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure as Canvas
 
 import companion
-from companion import scaled_dot_product_attention, show
+from companion import show
 from companion.show import example
 from companion.show.plots import apart, name_ends
 from companion.show.tables import Code
@@ -61,112 +61,6 @@ class TestEqualityLedger:
             show.EqualityLedger().exact("a", a, "b", torch.zeros(3))
         with pytest.raises(ValueError, match="nan"):
             show.EqualityLedger().close("a", a, "b", a * math.nan)
-
-
-class TestLedger:
-    def test_lists_what_each_statement_made(self):
-        query, key, value = carried()
-        ledger = show.ledger(scaled_dot_product_attention, query, key, value, depth=1)
-        steps = [
-            (step.source, step.depth, step.shape, step.flops) for step in ledger.steps
-        ]
-        assert ("scores = query @ key.mT * scale", 1, (2, 2), 24) in steps
-        assert steps[-1] == ("return weights @ value", 0, (2, 3), 24)
-        assert steps[0][0].startswith("weights = attention_weights")
-
-    def test_result_is_the_result_of_the_call(self):
-        query, key, value = carried()
-        ledger = show.ledger(scaled_dot_product_attention, query, key, value)
-        torch.testing.assert_close(
-            ledger.result, scaled_dot_product_attention(query, key, value)
-        )
-
-    def test_flops_of_a_layer_are_those_of_its_products(self):
-        layer = example.decoder_layer()
-        ledger = show.ledger(layer, example.tokens()[None])
-        tokens, hidden, intermediate = 2, 4, 6
-        projections = 2 * tokens * hidden * (4 + 2 + 2 + 4)
-        products = 2 * 2 * (2 * tokens * tokens * 2)
-        mlp = 3 * 2 * tokens * hidden * intermediate
-        assert sum(step.flops for step in ledger.steps) == projections + products + mlp
-
-    def test_axes_get_their_names(self):
-        query, key, value = carried()
-        ledger = show.ledger(
-            scaled_dot_product_attention,
-            query,
-            key.repeat(2, 1),
-            value.repeat(2, 1),
-            axes={"q_len": 2, "kv_len": 4, "head_dim": 3},
-        )
-        assert ledger.steps[0].symbols == "(q_len, kv_len)"
-        assert "(q_len, head_dim)" in repr(ledger)
-        assert "(q_len, head_dim)" in ledger._repr_html_()
-
-    def test_names_that_would_be_guesses_are_refused(self):
-        with pytest.raises(ValueError, match="one size"):
-            show.ledger(scaled_dot_product_attention, *carried(), axes={"a": 2, "b": 2})
-
-    def test_repeated_steps_share_a_row(self):
-        config = companion.LlamaConfig(
-            vocab_size=8, hidden_size=4, intermediate_size=6, num_hidden_layers=3,
-            num_attention_heads=2,
-        )  # fmt: skip
-        model = companion.LlamaModel(config)
-        text = repr(show.ledger(model, torch.tensor([[1, 2, 3]])))
-        assert "3 × hidden_states = layer(" in text
-
-    def test_tracing_ends_with_the_call(self):
-        import sys
-
-        before = sys.gettrace()
-        with pytest.raises(TypeError):
-            show.ledger(scaled_dot_product_attention)
-        assert sys.gettrace() is before
-
-
-class TestBeside:
-    def ledgers(self):
-        query, key, value = carried()
-        ours = show.ledger(scaled_dot_product_attention, query, key, value)
-        other = show.ledger(scaled_dot_product_attention, query + 1, key, value)
-        return ours, other
-
-    def test_pairs_equal_steps(self):
-        ours, _ = self.ledgers()
-        table = show.beside(
-            ours, ours, [("weights =", "weights ="), ("return", "return")]
-        )
-        assert [shape for shape, _ in table.rows] == [(2, 2), "", (2, 3), ""]
-        assert [code.depth for _, code in table.rows] == [0, 1, 0, 1]
-
-    def test_shows_theirs_below_ours(self):
-        ours, _ = self.ledgers()
-        theirs = show.ledger(companion.attention_weights, *carried()[:2])
-        [(_, mine), (_, its)] = show.beside(ours, theirs, [("weights", "return")]).rows
-        assert mine.source.startswith("weights =")
-        assert its.source.startswith("return softmax")
-
-    def test_writes_out_a_second_tensor_of_a_statement(self):
-        layer = example.decoder_layer()
-        steps = show.ledger(layer, example.tokens()[None], depth=1)
-        [*_, (shape, ours), (_, theirs)] = show.beside(
-            steps, steps, [("query, key = ", "query, key = "), ("… key", "… key")]
-        ).rows
-        assert shape == (1, 1, 2, 2)
-        assert ours.source == theirs.source
-        assert ours.source.startswith("query, key = (apply_rope(query")
-        assert ours.source.endswith("  # key")
-
-    def test_refuses_steps_that_differ(self):
-        ours, other = self.ledgers()
-        with pytest.raises(ValueError, match="not equal up to"):
-            show.beside(ours, other, [("return", "return")])
-
-    def test_refuses_a_step_that_is_not_there(self):
-        ours, _ = self.ledgers()
-        with pytest.raises(ValueError, match="no step begins with 'scores'"):
-            show.beside(ours, ours, [("scores", "return")])
 
 
 class TestFigures:

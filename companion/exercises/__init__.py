@@ -2,10 +2,12 @@
 
 from companion.exercises import (
     cache_mistakes,
+    decode_mistakes,
     encoder_decoder_mistakes,
     hugging_face_mistakes,
     llama_mistakes,
     mistakes,
+    tiling_mistakes,
 )
 from companion.exercises.attention_graders import (
     check_attention,
@@ -14,6 +16,7 @@ from companion.exercises.attention_graders import (
     check_split_heads,
 )
 from companion.exercises.cache_graders import check_decode_step
+from companion.exercises.cost_graders import check_decode_bytes
 from companion.exercises.encoder_decoder_graders import check_cross_attention
 from companion.exercises.fault import Fault
 from companion.exercises.gallery import FAULTS
@@ -26,7 +29,9 @@ from companion.exercises.llama_graders import (
     check_rms_norm,
     check_rope,
 )
+from companion.exercises.quantization_graders import check_quantize_groups
 from companion.exercises.sampling_graders import check_top_p
+from companion.exercises.tiling_graders import check_merge
 
 __all__ = [
     "FAULTS",
@@ -37,17 +42,22 @@ __all__ = [
     "check_attention_interface",
     "check_causal_mask",
     "check_cross_attention",
+    "check_decode_bytes",
     "check_decode_step",
     "check_decoder_layer",
     "check_matmul_shape",
+    "check_merge",
     "check_mlp",
+    "check_quantize_groups",
     "check_repeat_kv",
     "check_rms_norm",
     "check_rope",
     "check_split_heads",
     "check_top_p",
+    "decode_mistakes",
     "encoder_decoder_mistakes",
     "hugging_face_mistakes",
     "llama_mistakes",
     "mistakes",
+    "tiling_mistakes",
 ]

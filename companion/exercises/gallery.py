@@ -11,10 +11,12 @@ from torch import Tensor
 from companion.attention import scaled_dot_product_attention
 from companion.exercises import mistakes
 from companion.exercises.cache_faults import CACHE_FAULTS
+from companion.exercises.decode_faults import DECODE_FAULTS
 from companion.exercises.encoder_decoder_faults import ENCODER_DECODER_FAULTS
 from companion.exercises.fault import Fault, random
 from companion.exercises.hugging_face_faults import HUGGING_FACE_FAULTS
 from companion.exercises.llama_faults import LLAMA_FAULTS
+from companion.exercises.tiling_faults import TILING_FAULTS
 from companion.gqa import repeat_kv
 from companion.heads import split_heads
 from companion.masks import causal_mask
@@ -77,5 +79,7 @@ FAULTS: dict[str, Fault] = {
         *CACHE_FAULTS,
         *ENCODER_DECODER_FAULTS,
         *HUGGING_FACE_FAULTS,
+        *TILING_FAULTS,
+        *DECODE_FAULTS,
     )
 }

@@ -1,56 +1,88 @@
-"""The shape ledger: run a call, and list what every statement in it made.
+"""The shape ledger: run a call, and list what every statement in it made and cost.
 
-Taken from the running code: the interpreter reports each line, and the values of its
-variables give the shapes.
+Taken from the running code: the interpreter reports each line, the values of its
+variables give the shapes, and torch's operators the FLOPs and bytes.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import companion
+from companion.show.amounts import amount, ratio
+from companion.show.axes import check_axes
+from companion.show.cost import Cost
 from companion.show.recorder import Recorder, Step
-from companion.show.tables import Code, Table, table
+from companion.show.repeats import together
+from companion.show.tables import Code, Shape, StepTable
 
 PACKAGE = str(Path(companion.__file__).parent)
 
 
 @dataclass
 class Ledger:
-    """The steps of one call, and its result. Shown as a table; `steps` are the
-    rows.
+    """The steps of one call, its result, and the `total` cost of the whole call.
+
+    Shown as a table of steps, shapes and FLOPs; `costs()` is the one with bytes.
     """
 
     steps: list[Step] = field(default_factory=list)
     result: Any = None
+    total: Cost = field(default_factory=Cost)
 
-    def table(self) -> Table:
-        """The steps as a table, repeated ones in one row; axis names have a column
-        when they were given.
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Every step as plain data, repeated ones too."""
+        return [
+            {
+                "depth": step.depth,
+                "function": step.function,
+                "step": step.source,
+                "name": step.name,
+                "shape": step.shape,
+                "axes": step.symbols,
+                "dtype": dtype_of(step),
+                "flops": step.flops,
+                "bytes_read": step.bytes_read,
+                "bytes_written": step.bytes_written,
+                "intensity": step.intensity,
+            }
+            for step in self.steps
+        ]
+
+    def table(self) -> StepTable:
+        """Step, shape (below it its axes, where they are named) and FLOPs; the dtype
+        too where floating point numbers change theirs. What repeats is in one row.
         """
-        named = any(step.symbols for step in self.steps)
-        head = ("step", "shape", "FLOPs", *(("axes",) if named else ()))
-        rows = []
-        for _, group in groupby(
-            self.steps, key=lambda step: (step.depth, step.source, step.shape)
-        ):
-            step, *again = group
-            times = f"{1 + len(again)} × " if again else ""
-            flops = f"{times}{step.flops:,}" if step.flops else ""
-            rows.append(
-                (
-                    Code(times + step.source, step.depth),
-                    step.shape,
-                    flops,
-                    *((step.symbols,) if named else ()),
-                )
-            )
-        return table(head, rows)
+        return StepTable(*self._columns(["FLOPs"], only_flops))
+
+    def costs(self) -> StepTable:
+        """The table with bytes: what is read and written, and the FLOPs for each byte.
+        Steps that move nothing are left out; the last row is the whole call.
+        """
+        names = ["FLOPs", "read", "written", "FLOPs/byte"]
+        head, rows = self._columns(names, all_costs)
+        rows = [row for row in rows if any(row[-len(names) :])]
+        empty = [""] * (len(head) - len(names) - 1)
+        return StepTable(head, [*rows, ["whole call", *empty, *all_costs(self.total)]])
+
+    def _columns(
+        self, names: list[str], numbers: Callable[[Cost, str], list[str]]
+    ) -> tuple[list[str], list[list[object]]]:
+        """The head and rows of a table that ends with these columns."""
+        floats = {step.dtype for step in self.steps if step.dtype.is_floating_point}
+        rows: list[list[object]] = []
+        for count, step in together(self.steps):
+            times = f"{count} × " if count > 1 else ""
+            dtype = [dtype_of(step)] if len(floats) > 1 else []
+            code = Code(times + step.source, step.depth)
+            shape = Shape(step.shape, step.symbols)
+            rows.append([code, shape, *dtype, *numbers(step.cost, times)])
+        return ["step", "shape", *(["dtype"] if len(floats) > 1 else []), *names], rows
 
     def __repr__(self) -> str:
         return repr(self.table())
@@ -59,45 +91,21 @@ class Ledger:
         return self.table()._repr_html_()
 
 
-def beside(
-    ours: Ledger, theirs: Ledger, pairs: Sequence[tuple[str, str]], within: float = 1e-5
-) -> Table:
-    """Two ledgers of one computation, step by step: each pair gives how a step of
-    either begins. Theirs stands below ours, indented.
-
-    Raises: ValueError when a step is not there in that order, or the two tensors are
-    not equal up to `within`.
-    """
-    rows: list[tuple[object, Code]] = []
-    here, there = iter(ours.steps), iter(theirs.steps)
-    for mine, other in pairs:
-        a = next((step for step in here if step.source.startswith(mine)), None)
-        b = next((step for step in there if step.source.startswith(other)), None)
-        if a is None or b is None:
-            raise ValueError(
-                f"no step begins with {mine if a is None else other!r} here"
-            )
-        if a.shape != b.shape or not torch.allclose(
-            a.value, b.value.to(a.value.dtype), rtol=0, atol=within
-        ):
-            raise ValueError(
-                f"{a.source} {a.shape} and {b.source} {b.shape} are not equal up to "
-                f"{within:g}"
-            )
-        rows.append((a.shape, Code(written(ours, a))))
-        rows.append(("", Code(written(theirs, b), depth=1)))
-    return table(("shape of both", "companion, below it Hugging Face"), rows)
+def only_flops(cost: Cost, times: str = "") -> list[str]:
+    """The FLOPs, exact."""
+    return [f"{times}{cost.flops:,}" if cost.flops else ""]
 
 
-def written(steps: Ledger, step: Step) -> str:
-    """The statement that made a tensor; of a statement's later tensors, with the name
-    behind it.
-    """
-    if not step.source.startswith("… "):
-        return step.source
-    until = steps.steps[: next(i for i, s in enumerate(steps.steps) if s is step)]
-    statement = next(s for s in reversed(until) if not s.source.startswith("… "))
-    return f"{statement.source}  # {step.name}"
+def all_costs(cost: Cost, times: str = "") -> list[str]:
+    """FLOPs, bytes read, bytes written, each where there are some, and the intensity."""
+    counts = ((cost.flops, ""), (cost.bytes_read, "B"), (cost.bytes_written, "B"))
+    shown = [times + amount(n, unit) if n else "" for n, unit in counts]
+    return [*shown, ratio(cost.intensity)]
+
+
+def dtype_of(step: Step) -> str:
+    """The dtype's name without its module."""
+    return str(step.dtype).removeprefix("torch.")
 
 
 def ledger(
@@ -113,25 +121,33 @@ def ledger(
 
     `depth` is how many calls deep into the package to look: 0 lists the statements of
     `function` alone. `package` is the folder whose code is followed: this package's,
-    or that of one to compare with. `axes` names sizes ({"heads": 9}), so that each
-    shape is also given in words. FLOPs are those of the matrix products in a
-    statement and what it calls, counted by torch (multiply and add are two).
+    or that of one to compare with. `axes` names sizes ({"heads": 9}, or those of
+    `llama_axes`), so that each shape is also given in words.
+
+    A step costs what its statement runs, all calls in it included. FLOPs are those of
+    matrix products, counted by torch (multiply and add are two). Bytes are what each
+    operator reads and writes if nothing stays in a processor's cache between two
+    operators. On the meta device nothing is computed or allocated, and the ledger is
+    the same.
 
     Raises: ValueError when two axes have one size, because the names would be
     guesses.
     """
-    names = {size: name for name, size in (axes or {}).items()}
-    if len(names) < len(axes or {}):
-        raise ValueError(
-            f"two of the axes {dict(axes or {})} have one size: choose sizes that "
-            "differ"
-        )
-    recorder = Recorder(depth, names, package)
+    check_axes(axes or {})
+    recorder = Recorder(depth, axes or {}, package)
     before = sys.gettrace()
     with torch.inference_mode(), recorder.counter:
-        sys.settrace(recorder.enter)
+        # most calls are torch's own, and are passed over here
+        sys.settrace(
+            lambda frame, event, value: (
+                recorder.enter(frame)
+                if frame.f_code.co_filename.startswith(package)
+                else None
+            )
+        )
         try:
             result = function(*arguments, **keywords)
         finally:
             sys.settrace(before)
-    return Ledger([step for step in recorder.steps if step is not None], result)
+    steps = [step for step in recorder.steps if step is not None]
+    return Ledger(steps, result, recorder.counter.cost)

@@ -64,29 +64,36 @@ def curves(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         name_ends(axes, list(lines))
-        file = io.StringIO()
-        canvas.savefig(
-            file,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None},
-        )
+        drawn = as_svg(canvas, alt)
+    return Figure((drawn,), alt, caption)
+
+
+def as_svg(canvas: Canvas, alt: str) -> str:
+    """A drawn canvas as SVG in the page's text color, named for screen readers."""
+    file = io.StringIO()
+    canvas.savefig(
+        file,
+        format="svg",
+        transparent=True,
+        metadata={"Date": None, "Creator": None},
+    )
     label = (
         f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" '
         'fill="currentColor" '
         'style="max-width:100%;height:auto" '
     )
-    return Figure((inline(file.getvalue()).replace("<svg ", label, 1),), alt, caption)
+    return inline(file.getvalue()).replace("<svg ", label, 1)
 
 
 def name_ends(axes: Any, names: Sequence[str]) -> None:
     """Write each curve's name right of where it ends, far enough apart to be read,
     with a line of the curve's color from one to the other.
     """
-    bottom, top = axes.set_ylim(axes.get_ylim())
+    axes.set_ylim(axes.get_ylim())  # labels do not change it
+    height_of = (axes.transScale + axes.transLimits).transform
     labels = ["\n".join(wrap(name, 14)) for name in names]
     ends = [line.get_ydata()[-1] for line in axes.lines]
-    wanted = [(end - bottom) / (top - bottom) for end in ends]
+    wanted = [height_of((axes.get_xlim()[1], end))[1] for end in ends]
     heights = [LINE * (1 + label.count("\n")) for label in labels]
     places = apart(wanted, heights)
     for line, label, end, place in zip(axes.lines, labels, ends, places, strict=True):

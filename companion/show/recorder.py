@@ -1,23 +1,25 @@
 """The recorder behind the ledger: follows running code line by line and notes every tensor made."""
 
 import ast
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+
+from companion.show.axes import named
+from companion.show.cost import Cost, CostCounter
+from companion.show.statements import followed, made, statement_at
 
 
 @dataclass
 class Step:
     """One tensor that a statement made: `depth` calls deep, from `source`, under
-    `name` ("" if returned).
+    `name` ("" if returned). `cost` is that of the whole statement, the calls in it
+    included, and stands with its first tensor. `value` is the tensor itself, in which
+    what later statements change in place shows.
     """
 
     depth: int
@@ -27,8 +29,28 @@ class Step:
     shape: tuple[int, ...]
     symbols: str
     dtype: torch.dtype
-    flops: int
+    cost: Cost
     value: Tensor = field(repr=False)
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of the matrix products in the statement."""
+        return self.cost.flops
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that the statement's operators read."""
+        return self.cost.bytes_read
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes that the statement's operators write."""
+        return self.cost.bytes_written
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs for each byte read or written."""
+        return self.cost.intensity
 
 
 class Recorder:
@@ -36,15 +58,15 @@ class Recorder:
     statement made.
     """
 
-    def __init__(self, depth: int, names: Mapping[int, str], package: str):
-        self.depth, self.names, self.package = depth, names, package
-        self.counter = FlopCounterMode(display=False)
+    def __init__(self, depth: int, axes: Mapping[str, int], package: str):
+        self.depth, self.axes, self.package = depth, axes, package
+        self.counter = CostCounter()
         self.stack: list[Open] = []
         self.steps: list[Step | None] = []
 
-    def enter(self, frame: FrameType, event: str, value: Any) -> Callable | None:
-        """Called by the interpreter on each call: follow the package's functions,
-        to the depth asked for.
+    def enter(self, frame: FrameType) -> Callable | None:
+        """Called on each call of the package's: follow its functions, to the depth
+        asked for.
         """
         if not followed(frame.f_code, self.package) or len(self.stack) > self.depth:
             return None
@@ -59,12 +81,11 @@ class Recorder:
         statement = statement_at(frame.f_code, frame.f_lineno)
         if event == "line" and statement is not top.statement:
             self.close(top)
-            top.statement, top.place, top.flops = (
-                statement,
-                len(self.steps),
-                self.counter.get_total_flops(),
-            )
+            top.statement, top.place = statement, len(self.steps)
+            top.before = self.counter.cost
             self.steps.append(None)
+        elif event == "exception" and value[0] is not StopIteration:
+            top.statement = None  # it has made nothing
         elif event == "return":
             top.returned = value
             self.close(top)
@@ -75,42 +96,34 @@ class Recorder:
         """Write the rows of a statement that has run, where it began: before those
         of the calls in it.
         """
-        made = results(top)
-        if not made or top.statement is None:
+        results = made(top.statement, top.frame, top.returned)
+        if not results or top.statement is None:
             return
-        code = " ".join(ast.unparse(top.statement).split())
-        flops = self.counter.get_total_flops() - top.flops
-        rows = []
-        for number, (name, tensor) in enumerate(made):
+        source = " ".join(ast.unparse(top.statement).split())
+        cost = self.counter.cost - top.before
+        rows: list[Step | None] = []
+        for name, tensor in results:
             shape = tuple(tensor.shape)
-            symbols = (
-                f"({', '.join(self.names.get(n, str(n)) for n in shape)})"
-                if self.names
-                else ""
-            )
-            source = code if number == 0 else f"… {name}"
-            depth, function = len(self.stack) - 1, top.frame.f_code.co_qualname
-            cost = flops if number == 0 else 0
             rows.append(
                 Step(
-                    depth,
-                    function,
-                    source,
-                    name,
-                    shape,
-                    symbols,
-                    tensor.dtype,
-                    cost,
-                    tensor,
+                    depth=len(self.stack) - 1,
+                    function=top.frame.f_code.co_qualname,
+                    source=f"… {name}".rstrip() if rows else source,
+                    name=name,
+                    shape=shape,
+                    symbols=named(shape, self.axes),
+                    dtype=tensor.dtype,
+                    cost=Cost() if rows else cost,
+                    value=tensor,
                 )
             )
         inside = [step for step in self.steps[top.place + 1 :] if step is not None]
-        if len(inside) == len(made) and all(
-            step.value is value for step, (_, value) in zip(inside, made, strict=True)
+        if len(inside) == len(results) and all(
+            step.value is value
+            for step, (_, value) in zip(inside, results, strict=True)
         ):
-            del self.steps[
-                top.place + 1 :
-            ]  # a call whose only step returns what is assigned here says nothing more
+            # a call whose only step returns what is assigned here says nothing more
+            del self.steps[top.place + 1 :]
         self.steps[top.place : top.place + 1] = rows
 
 
@@ -121,55 +134,5 @@ class Open:
         self.frame = frame
         self.statement: ast.stmt | None = None
         self.place = 0
-        self.flops = 0
+        self.before = Cost()
         self.returned: Any = None
-
-
-def results(top: Open) -> list[tuple[str, Tensor]]:
-    """The tensors that the statement assigned or returned, with their names."""
-    if isinstance(top.statement, ast.Return):
-        values = top.returned if isinstance(top.returned, tuple) else (top.returned,)
-        return [("", value) for value in values if isinstance(value, Tensor)]
-    if not isinstance(top.statement, ast.Assign):
-        return []
-    targets = [
-        node.id
-        for target in top.statement.targets
-        for node in ast.walk(target)
-        if isinstance(node, ast.Name)
-    ]
-    found = [(name, top.frame.f_locals.get(name)) for name in targets]
-    return [(name, value) for name, value in found if isinstance(value, Tensor)]
-
-
-def followed(code: CodeType, package: str) -> bool:
-    """Functions of the package, except what shows it, checks its input or is no
-    function of its own.
-    """
-    file = code.co_filename
-    return (
-        file.startswith(package)
-        and "show" not in Path(file).parts
-        and not code.co_name.startswith(("check", "<", "_"))
-    )
-
-
-@cache
-def statements(code: CodeType) -> dict[int, ast.stmt]:
-    """The innermost statement at every line of a function."""
-    lines, first = inspect.getsourcelines(code)
-    source = "if True:\n" + "".join(lines) if lines[0][0].isspace() else "".join(lines)
-    shift = first - 2 if lines[0][0].isspace() else first - 1
-    at = {}
-    for node in ast.walk(
-        ast.parse(source)
-    ):  # walks outside in, so that the innermost comes last
-        if isinstance(node, ast.stmt):
-            last = node.end_lineno or node.lineno
-            at.update(dict.fromkeys(range(node.lineno + shift, last + shift + 1), node))
-    return at
-
-
-def statement_at(code: CodeType, line: int) -> ast.stmt | None:
-    """The statement that a line belongs to."""
-    return statements(code).get(line)

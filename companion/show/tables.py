@@ -6,8 +6,9 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-NUMBER = re.compile(r"(-|< )?[\d,.×% ]+(e-?\d+)?")
+NUMBER = re.compile(r"(-|< )?[\d,.×% ]+(e-?\d+)?([kMGTPE]?B?)")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,17 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """A cell that is a shape, and its axes in words if they are known."""
+
+    sizes: tuple[int, ...]
+    axes: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sizes}  {self.axes}".rstrip()
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under a head; shown as HTML where that is possible, else as text.
 
@@ -31,6 +43,7 @@ class Table:
 
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
+    classes: ClassVar[str] = "companion-ledger"
 
     def __repr__(self) -> str:
         rows = [list(self.head)] + [
@@ -51,9 +64,28 @@ class Table:
         head = "".join(
             f'<th scope="col">{html.escape(name)}</th>' for name in self.head
         )
-        body = "".join(f"<tr>{''.join(map(as_html, row))}</tr>" for row in self.rows)
+        body = "".join(f"<tr>{self.row_html(row)}</tr>" for row in self.rows)
         inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f'<table class="companion-ledger">{inside}</table>'
+        return f'<table class="{self.classes}">{inside}</table>'
+
+    def row_html(self, row: Sequence[object]) -> str:
+        """The cells of a row in a page."""
+        return "".join(map(as_html, row))
+
+
+class StepTable(Table):
+    """A table whose first column is code: on a phone each row is stacked, the code
+    above the cells, which carry the head of their column.
+    """
+
+    classes = "companion-ledger companion-steps"
+
+    def row_html(self, row: Sequence[object]) -> str:
+        """The cells of a row in a page, each with its head."""
+        return "".join(
+            as_html(cell).replace("<td", f'<td data-label="{html.escape(name)}"', 1)
+            for name, cell in zip(self.head, row, strict=True)
+        )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -71,6 +103,9 @@ def as_html(cell: object) -> str:
     if isinstance(cell, Code):
         indent = f"padding-left:{1.2 * cell.depth:g}em"
         return f'<td style="{indent}"><code>{html.escape(cell.source)}</code></td>'
+    if isinstance(cell, Shape):
+        axes = f'<br><span class="axes">{html.escape(cell.axes)}</span>'
+        return f'<td class="shape">{cell.sizes}{axes if cell.axes else ""}</td>'
     content = html.escape(as_text(cell))
     if content.startswith("(") and content.endswith(")"):
         return f'<td class="shape">{content}</td>'
