@@ -105,10 +105,20 @@ site: book ## the pages in a browser: links, console, phones, accessibility
 
 # ---- measurements
 
+# LLAMA_CPP_PYTHON names a Python with llama-cpp-python; without one, llama.cpp is left out.
+BENCHMARK = OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks
+
 .PHONY: bench
-bench: $(INSTALLED) ## generation beside Hugging Face, memory of loading; raw figures go to benchmarks/results
-	@OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks/generation.py
+bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp; raw figures go to benchmarks/results
+	@$(BENCHMARK)/generation.py
+	@$(BENCHMARK)/layer.py
+	@$(BENCHMARK)/attention.py
 	@$(VENV)/bin/python benchmarks/loading.py
+	@$(BENCHMARK)/goals.py
+
+.PHONY: roofline
+roofline: $(INSTALLED) ## how fast this machine reads and multiplies, and a layer's steps beside it
+	@OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks/roofline.py
 
 .PHONY: clean
 clean: ## remove what was built; the virtual environment stays

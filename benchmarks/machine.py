@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+RESULTS = Path(__file__).parent / "results"
+
 
 def machine() -> dict:
     """Date, processor, threads, versions and commit."""
@@ -31,6 +33,6 @@ def machine() -> dict:
 
 def write(name: str, result: dict) -> None:
     """Keep the raw figures of a day in results/."""
-    path = Path(__file__).parent / "results" / f"{name}-{result['date']}.json"
+    path = RESULTS / f"{name}-{result['date']}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {path.relative_to(Path.cwd())}")

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,12 +25,28 @@ def status(key: str) -> int:
     return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", text)[1])
 
 
+def reset_peak() -> int:
+    """Set the peak back to what is held now, and give that."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before goes back at once
+    Path("/proc/self/clear_refs").write_text("5")
+    return status("VmRSS")
+
+
+def extra_peak(run: Callable[[], object]) -> int:
+    """Bytes that a call holds at most beyond what is held before it.
+
+    A first call is not counted: it starts threads, loads kernels and packs weights.
+    """
+    run()
+    before = reset_peak()
+    run()
+    return status("VmHWM") - before
+
+
 def measure(source: str, dtype: str) -> dict:
     """Load once on the CPU, from a peak that is set back to what is held now."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what an earlier load freed goes back at once
-    Path("/proc/self/clear_refs").write_text("5")
-    before, start = status("VmRSS"), time.perf_counter()
+    before, start = reset_peak(), time.perf_counter()
     path = None if source == "bundled" else source
     model, _ = load(path, getattr(torch, dtype), "cpu")
     seconds = time.perf_counter() - start

@@ -21,7 +21,7 @@ def blocks(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
-    q_block: int = 32,
+    q_block: int = 64,
 ) -> Float[Tensor, "*batch q_len value_dim"]:
     """`scaled_dot_product_attention` for `q_block` queries at a time.
 
