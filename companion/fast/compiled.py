@@ -79,8 +79,7 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
 
     The first step compiles one full graph, which takes seconds; all positions use it.
     Another batch size or `max_length` of the cache is compiled once more. A step reads
-    the cache's whole room, so make it no larger than is needed. Weights are shared; a
-    model that is changed afterwards has to be compiled again.
+    the cache's whole room, so make it no larger than is needed. Weights are shared.
 
     The default backend needs a C++ compiler; "aot_eager" does not, and is no faster
     than `decode`.
@@ -94,8 +93,6 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
         fullgraph=True,
         dynamic=False,
         backend=backend,
-        # whether each of hundreds of weights is still the same is not asked anew
-        options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe},
     )
     return partial(compiled_decode, step, model)
 

@@ -87,6 +87,16 @@ def test_a_second_generation_of_that_length_compiles_nothing():
         generate(model, tiny.ids(1, 6), 6, decode=step)
 
 
+def test_two_compiled_models_do_not_meet():
+    one, ids = small(), tiny.ids(1, 4)
+    two = with_attend(
+        small(), lambda *a, **k: scaled_dot_product_attention(*a, **k) * 2
+    )
+    for model in (one, fast.int8(one), fast.int4(one), two):
+        found = generate(model, ids, 6, decode=compiled(model))
+        assert torch.equal(found, generate(model, ids, 6))
+
+
 def test_a_padded_batch():
     model, ids = small(), tiny.ids(2, 5)
     mask = torch.tensor([[1, 1, 1, 1, 1], [0, 0, 1, 1, 1]])
