@@ -1,4 +1,4 @@
-"""Attention by blocks of queries, each with all the keys that it sees: fastest on a CPU."""
+"""Attention by blocks of queries, each with all the keys that it sees, in few passes."""
 
 import math
 
