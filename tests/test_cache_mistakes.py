@@ -64,8 +64,9 @@ def test_one_mask_for_all_layers_finds_a_cache_that_a_layer_advances(model):
     model(IDS, past_key_values=cache)
     layer = model.model.layers[0]
     layer.register_forward_hook(lambda *_: cache.advance(1))
+    mask = torch.ones(1, IDS.shape[1] + 1, dtype=torch.long)
     with pytest.raises(ValueError, match="does not broadcast"):
-        model(IDS[:, :1], past_key_values=cache)
+        model(IDS[:, :1], mask, past_key_values=cache)
 
 
 def test_the_figure_counts_the_cells_that_each_run_computes():
