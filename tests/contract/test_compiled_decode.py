@@ -9,7 +9,7 @@ from refusal import said
 
 from companion import KVCache, fast, generate
 from companion.attention import scaled_dot_product_attention
-from companion.generate import generate_stream, prefill
+from companion.generate import decode, generate_stream, prefill
 
 USABLE = shutil.which("g++") and " " not in torch.__file__
 GENERATED = "inductor" if USABLE else "aot_eager"
@@ -105,6 +105,18 @@ def test_a_padded_batch():
     assert torch.equal(found, generate(model, ids, 6, **options))
     alone = generate(model, ids[1:, 2:], 6)
     assert torch.equal(found[1:, 2:], alone)
+
+
+def test_padding_has_no_position():
+    model, ids = small(), tiny.ids(2, 7)
+    mask = torch.ones(2, 7, dtype=torch.long)
+    mask[1, :4] = 0
+    logits = []
+    for step in (compiled(model), decode):
+        cache = KVCache(model.config, 2, 9)
+        prefill(model, ids[:, :6], mask[:, :6], cache)
+        logits.append(step(model, ids[:, 6], mask, cache))
+    torch.testing.assert_close(*logits, rtol=0, atol=1e-5)
 
 
 def test_a_cache_is_gone_on_with_and_its_empty_places_do_not_count():
