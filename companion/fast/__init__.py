@@ -4,6 +4,7 @@ Nothing in the core imports this, and nothing here looks for hardware when impor
 """
 
 from companion.attention import Attend, scaled_dot_product_attention
+from companion.fast import kernels
 from companion.fast.blocks import blocks
 from companion.fast.compiled import compile_decode
 from companion.fast.sdpa import sdpa
@@ -16,6 +17,7 @@ attention: dict[str, Attend] = {
     "tiled": tiled,
     "blocks": blocks,
     "sdpa": sdpa,
+    "triton": kernels.attention,  # on a GPU
 }
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "compile_decode",
     "int4",
     "int8",
+    "kernels",
     "packed",
     "sdpa",
     "tiled",

@@ -42,16 +42,23 @@ def check_fast(
             f"dropout_p is {dropout_p} and {name} drops no weights: it is made for "
             f"inference; {PLAIN} does"
         )
+    if is_causal:
+        check_one_mask(attn_mask)
+    if attn_mask is not None:
+        check_mask(attn_mask, like_scores(query, key, enable_gqa))
+
+
+def check_float16(name: str, query: Tensor) -> None:
+    """Refuse float16 where torch multiplies it one number at a time.
+
+    Raises: ValueError that says what to convert it to.
+    """
     if query.dtype == torch.float16 and query.device.type == "cpu":
         raise ValueError(
             f"query is torch.float16 on a CPU, whose products of it are hundreds of "
             f"times slower than others, so {name} does not take it: convert to "
             f"torch.bfloat16 or torch.float32, or use {PLAIN}"
         )
-    if is_causal:
-        check_one_mask(attn_mask)
-    if attn_mask is not None:
-        check_mask(attn_mask, like_scores(query, key, enable_gqa))
 
 
 def like_scores(query: Tensor, key: Tensor, enable_gqa: bool) -> Tensor:

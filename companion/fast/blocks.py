@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion.attention import later
-from companion.fast.attention_checks import check_block, check_fast
+from companion.fast.attention_checks import check_block, check_fast, check_float16
 from companion.fast.grouped import group_heads, group_mask, rows_times, ungroup
 
 
@@ -33,6 +33,7 @@ def blocks(
     sizes, dtypes, devices or the mask do not fit together.
     """
     check_fast("blocks", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_float16("blocks", query)
     check_block("q_block", q_block)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     query = group_heads(query, key, enable_gqa)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.attention_checks import check_fast, check_fused
+from companion.fast.attention_checks import check_fast, check_float16, check_fused
 
 
 def sdpa(
@@ -29,6 +29,7 @@ def sdpa(
     CPU, and when sizes, dtypes, devices or the mask do not fit together.
     """
     check_fast("sdpa", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_float16("sdpa", query)
     check_fused(query, value, attn_mask, is_causal, scale)
     axes = max(query.ndim, key.ndim, value.ndim)
     query, key, value = (four_axes(x) for x in (query, key, value))

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.attention_checks import check_block, check_fast
+from companion.fast.attention_checks import check_block, check_fast, check_float16
 from companion.fast.grouped import group_heads, group_mask, rows_times, ungroup
 from companion.masks import may_attend
 
@@ -37,6 +37,7 @@ def tiled(
     sizes, dtypes, devices or the mask do not fit together.
     """
     check_fast("tiled", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_float16("tiled", query)
     check_block("q_block", q_block)
     check_block("kv_block", kv_block)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale

@@ -1,0 +1,126 @@
+"""Attention of one query as Triton kernels: the keys are split among programs.
+
+One query is no work for a GPU, its keys are memory to read. The query heads of a group
+are the rows of a tile, so that their keys are read once; a second kernel merges what the
+splits have found, which any two parts of a row allow.
+
+Source: Dao, Haziza, Massa and Sizov 2023, "Flash-Decoding for long-context inference".
+"""
+
+import triton
+import triton.language as tl
+
+from companion.fast.kernels.forward import attend_to_blocks, load_rows
+from companion.fast.kernels.language import rounded
+
+
+@triton.jit
+def attend_to_split(
+    query, key, value, mask, row_max_of, row_sum_of, acc_of,
+    query_strides, key_strides, value_strides, mask_strides,
+    kv_heads, group, kv_len, split_len, scale,
+    HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
+    HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
+    MASK: tl.constexpr, LENGTH_CLASS: tl.constexpr,
+    GROUP_BLOCK: tl.constexpr, KV_BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The query heads of one group against `split_len` keys: a row's three numbers."""
+    split, splits = tl.program_id(0), tl.num_programs(0)
+    kv_head = tl.program_id(1) % kv_heads
+    batch = (tl.program_id(1) // kv_heads).to(tl.int64)
+    first_head = kv_head * group
+    query += batch * query_strides[0] + first_head * query_strides[1]
+    key += batch * key_strides[0] + kv_head * key_strides[1]
+    value += batch * value_strides[0] + kv_head * value_strides[1]
+
+    rows = tl.arange(0, GROUP_BLOCK)
+    # Heads take the place of queries, and so their strides.
+    by_head = (query_strides[0], query_strides[0], query_strides[1], query_strides[3])
+    query = load_rows(query, by_head, rows, group, HEAD_DIM, HEAD_BLOCK, True)
+    first_key = split * split_len
+    seen = tl.minimum(first_key + split_len, kv_len)
+    masks_by_head = (0, 0, 0, 0)
+    if MASK != "none":
+        mask += batch * mask_strides[0] + first_head * mask_strides[1]
+        masks_by_head = (0, 0, mask_strides[1], mask_strides[3])
+    if MASK == "bool":
+        first_key, seen = keys_seen(
+            mask, masks_by_head, rows, group, first_key, seen, KV_BLOCK
+        )
+    row_max, row_sum, acc = attend_to_blocks(
+        tl.full([GROUP_BLOCK], float("-inf"), tl.float32),
+        tl.zeros([GROUP_BLOCK], tl.float32),
+        tl.zeros([GROUP_BLOCK, VALUE_BLOCK], tl.float32),
+        query, key, value, mask, key_strides, value_strides, masks_by_head,
+        rows, group, first_key, seen, seen, 0, scale,
+        HEAD_DIM, VALUE_DIM, HEAD_BLOCK, VALUE_BLOCK, False, MASK, True, KV_BLOCK,
+    )  # fmt: skip
+
+    head = (batch * kv_heads + kv_head) * group + rows
+    place = head * splits + split
+    tl.store(row_max_of + place, row_max, mask=rows < group)
+    tl.store(row_sum_of + place, row_sum, mask=rows < group)
+    columns = tl.arange(0, VALUE_BLOCK)
+    tl.store(
+        acc_of + place[:, None] * VALUE_DIM + columns[None],
+        acc,
+        mask=(rows < group)[:, None] & (columns < VALUE_DIM)[None],
+    )
+
+
+@triton.jit
+def keys_seen(mask, mask_strides, rows, group, first_key, stop, KV_BLOCK: tl.constexpr):
+    """From the first to the last key of a split that the mask allows: the empty places
+    of a static cache are not read.
+    """
+    first, last = stop, first_key
+    for start in range(first_key, stop, KV_BLOCK):
+        keys = start + tl.arange(0, KV_BLOCK)
+        place = rows[:, None] * mask_strides[2] + keys[None] * mask_strides[3]
+        inside = (rows < group)[:, None] & (keys < stop)[None]
+        allowed = tl.load(mask + place, mask=inside, other=0) != 0
+        first = tl.minimum(first, tl.min(tl.where(allowed, keys[None], stop)))
+        last = tl.maximum(last, tl.max(tl.where(allowed, keys[None] + 1, first_key)))
+    return first, last
+
+
+@triton.jit
+def merge_splits(
+    row_max_of, row_sum_of, acc_of, output, output_strides, heads, splits,
+    VALUE_DIM: tl.constexpr, VALUE_BLOCK: tl.constexpr, SPLIT_BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One head: the sums of all splits, brought to the largest maximum."""
+    head = tl.program_id(0).to(tl.int64)
+    parts, columns = tl.arange(0, SPLIT_BLOCK), tl.arange(0, VALUE_BLOCK)
+    place = head * splits + parts
+    inside = parts < splits
+    row_max = tl.load(row_max_of + place, mask=inside, other=float("-inf"))
+    row_sum = tl.load(row_sum_of + place, mask=inside, other=0.0)
+    acc = tl.load(
+        acc_of + place[:, None] * VALUE_DIM + columns[None],
+        mask=inside[:, None] & (columns < VALUE_DIM)[None],
+        other=0.0,
+    )
+    new_max = tl.max(row_max, axis=0)
+    shift = tl.where(new_max == float("-inf"), 0.0, new_max)
+    rescale = tl.exp2(row_max - shift)
+    row_sum = tl.sum(row_sum * rescale, axis=0)
+    acc = tl.sum(acc * rescale[:, None], axis=0)
+    acc = acc / tl.where(row_sum == 0, 1.0, row_sum)
+    output += head // heads * output_strides[0] + head % heads * output_strides[1]
+    tl.store(
+        output + columns * output_strides[3],
+        rounded(acc, output.dtype.element_ty),
+        mask=columns < VALUE_DIM,
+    )
+
+
+tuned_attend_to_split = triton.autotune(
+    [
+        triton.Config({"KV_BLOCK": kv_block}, num_warps=num_warps, num_stages=stages)
+        for kv_block, num_warps, stages in (
+            (128, 4, 3), (128, 8, 3), (64, 4, 3), (64, 4, 4), (64, 2, 4), (32, 2, 4),
+        )
+    ],
+    key=["HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "LENGTH_CLASS"],
+)(attend_to_split)  # fmt: skip
