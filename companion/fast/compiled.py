@@ -9,13 +9,13 @@ from torch import Tensor
 
 from companion.cache import KVCache
 from companion.decoder import LlamaDecoderLayer, PositionEmbeddings
+from companion.fast.kernel_layers import has_kernels
 from companion.fast.model_checks import check_compilable, check_step
+from companion.fast.recorded import Buffers, Recorded
 from companion.fast.weights import with_rows
 from companion.generate import Decode
 from companion.masks import padding_mask
 from companion.model import LlamaForCausalLM
-
-Buffers = tuple[Float[Tensor, "batch kv_heads max_length head_dim"], ...]
 
 
 class StaticCache:
@@ -82,19 +82,24 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
     the cache's whole room, so make it no larger than is needed. Weights are shared.
 
     The default backend needs a C++ compiler; "aot_eager" does not, and is no faster
-    than `decode`.
+    than `decode`. On a GPU the step is recorded as a CUDA graph, once for each cache; a
+    model `with_kernels` is recorded as it is, without a compiler.
 
     Raises: ValueError for a packed model; in a step, for another model, or a cache that
     does not fit.
     """
     check_compilable(model)
-    step = torch.compile(
-        partial(one_token, with_rows(model)),
-        fullgraph=True,
-        dynamic=False,
-        backend=backend,
-    )
-    return partial(compiled_decode, step, model)
+    on_gpu = model.device.type == "cuda"
+    step: Callable[..., Tensor] = partial(one_token, model)
+    if not has_kernels(model):
+        # a GPU has cuBLAS for a product with one token, a CPU is faster row by row
+        step = torch.compile(
+            partial(one_token, model if on_gpu else with_rows(model)),
+            fullgraph=True,
+            dynamic=False,
+            backend=backend,
+        )
+    return partial(compiled_decode, Recorded(step) if on_gpu else step, model)
 
 
 def compiled_decode(

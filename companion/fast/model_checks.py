@@ -4,10 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from companion.cache import KVCache
+from companion.fast.kernels.checks import check_kernel
 from companion.fast.linear import PackedLinear, RowLinear
 from companion.fast.quantized import GROUP
 from companion.generation_checks import check_model
 from companion.model import LlamaForCausalLM, check_own_cache
+from companion.norm import LlamaRMSNorm
 
 
 def check_dense(name: str, model: LlamaForCausalLM) -> None:
@@ -67,6 +69,17 @@ def check_compilable(model: LlamaForCausalLM) -> None:
                 f"{path} is a PackedLinear, which torch.compile cannot trace: compile "
                 "the model that packed was given"
             )
+
+
+def check_kernels(model: LlamaForCausalLM) -> None:
+    """Refuse a model that the kernels cannot run.
+
+    Raises: ValueError that says what they need, and what runs it as it is.
+    """
+    check_dense("with_kernels", model)
+    check_kernel("with_kernels", "the model as it is", model=model.model.norm.weight)
+    if type(model.model.norm) is not LlamaRMSNorm:
+        raise ValueError("the model has kernels already: use it as it is")
 
 
 def check_step(

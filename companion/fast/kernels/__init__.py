@@ -1,7 +1,7 @@
 """Triton kernels of what a Llama runs, each in place of a plain function.
 
 Importing this needs neither a GPU nor Triton; calling does. The kernels themselves are in
-`forward`, `decode`, `norm`, `rope` and `swiglu`, which only `launch` and
+`forward`, `decode`, `norm`, `rope` and `mlp`, which only `launch` and
 `launch_attention` import, when they are called.
 """
 

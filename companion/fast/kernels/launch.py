@@ -164,7 +164,7 @@ def swiglu(
             f"gate is {shape(gate)} and up {shape(up)}: they must be equal, gate_proj "
             "and up_proj of the same tokens"
         )
-    from companion.fast.kernels.swiglu import swiglu_forward
+    from companion.fast.kernels.mlp import swiglu_forward
 
     gate, up = gate.contiguous(), up.contiguous()
     output = torch.empty_like(gate)
