@@ -30,8 +30,9 @@ def load(
     `source` is a directory with config.json and `*.safetensors`, a .gguf file, or
     nothing for the bundled SmolLM2-135M-Instruct. Weights are converted to `dtype` a
     few rows at a time, quantized ones by way of float32, so that loading takes little
-    more memory than the model. `device` "auto" is the GPU if there is one. The
-    tokenizer is None for a directory without tokenizer.json.
+    more memory than the model. `device` "auto" is the GPU if there is one, and there the
+    kernels of `companion.fast.with_kernels`, which have no backward pass; "cuda" is the
+    plain model on it. The tokenizer is None for a directory without tokenizer.json.
 
     Raises: FileNotFoundError for a missing file. ValueError for a file that is
     damaged or not what it claims, an architecture or option not supported, and
@@ -63,7 +64,13 @@ def load(
     for name, stored in bar:
         fill(weights[name], stored)
     model.load_state_dict(weights, assign=True)
-    return model.requires_grad_(False).eval(), tokenizer
+    model.requires_grad_(False).eval()
+    if device == "auto" and target.type == "cuda":
+        # the one place where the core looks up to what is faster: it is asked to choose
+        from companion.fast.kernel_layers import with_kernels_if_possible
+
+        model = with_kernels_if_possible(model)
+    return model, tokenizer
 
 
 def open_checkpoint(path: Path) -> Opened:

@@ -25,9 +25,9 @@ def prefill(
 ) -> Float[Tensor, "batch vocab"]:
     """Run all ids that the cache does not hold at once; the logits of what follows."""
     position_ids = position_ids_from_mask(attention_mask)[:, cache.length :]
-    hidden_states = model.model(
-        input_ids[:, cache.length :], attention_mask, position_ids, cache
-    )
+    # without padding the layers need no mask to be causal, and that is cheaper
+    mask = None if attention_mask.all() else attention_mask
+    hidden_states = model.model(input_ids[:, cache.length :], mask, position_ids, cache)
     return model.logits(hidden_states[:, -1])
 
 

@@ -30,6 +30,7 @@ from companion.decoder_checks import (
     check_weights,
 )
 from companion.fast import kernels
+from companion.fast.kernels.checks import DTYPES, installed
 from companion.fast.model_checks import check_kernels
 from companion.heads import merge_heads, split_heads
 from companion.mlp import LlamaMLP
@@ -167,6 +168,14 @@ def with_kernels(
         if isinstance(module, KernelAttention):
             module.attend = attend
     return other
+
+
+def with_kernels_if_possible(model: LlamaForCausalLM) -> LlamaForCausalLM:
+    """`with_kernels`, or the model as it is where Triton is not installed or the kernels
+    do not take the dtype.
+    """
+    possible = installed() and model.dtype in DTYPES
+    return with_kernels(model) if possible else model
 
 
 def has_kernels(model: LlamaForCausalLM) -> bool:

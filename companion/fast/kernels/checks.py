@@ -46,7 +46,7 @@ def check_runs(name: str, instead: str, tensor_name: str, tensor: Tensor) -> Non
 
     Raises: ValueError that says what is missing.
     """
-    if importlib.util.find_spec("triton") is None:
+    if not installed():
         raise ValueError(
             f"the kernel {name} needs Triton, which is not installed: on Linux, pip "
             f'install "shape-of-attention[gpu]"; elsewhere use {instead}'
@@ -57,6 +57,11 @@ def check_runs(name: str, instead: str, tensor_name: str, tensor: Tensor) -> Non
             f"GPU: use {instead}, or set TRITON_INTERPRET=1 before Python starts, to run "
             "it in Triton's interpreter, thousands of times slower"
         )
+
+
+def installed() -> bool:
+    """Whether Triton is there."""
+    return importlib.util.find_spec("triton") is not None
 
 
 def interpreted() -> bool:
