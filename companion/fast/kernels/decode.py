@@ -10,23 +10,23 @@ Source: Dao, Haziza, Massa and Sizov 2023, "Flash-Decoding for long-context infe
 import triton
 import triton.language as tl
 
-from companion.fast.kernels.forward import attend_to_blocks, load_rows
+from companion.fast.kernels.forward import attend_to_blocks, load_rows, places
 from companion.fast.kernels.language import rounded
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["kv_len", "split_len", "length_class"])
 def attend_to_split(
     query, key, value, mask, row_max_of, row_sum_of, acc_of,
     query_strides, key_strides, value_strides, mask_strides,
-    kv_heads, group, kv_len, split_len, scale,
+    kv_heads, group, kv_len, split_len, scale, length_class,
     HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
     HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
-    MASK: tl.constexpr, LENGTH_CLASS: tl.constexpr,
+    MASK: tl.constexpr,
     GROUP_BLOCK: tl.constexpr, KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The query heads of one group against `split_len` keys: a row's three numbers."""
     split, splits = tl.program_id(0), tl.num_programs(0)
-    kv_head = tl.program_id(1) % kv_heads
+    kv_head = (tl.program_id(1) % kv_heads).to(tl.int64)
     batch = (tl.program_id(1) // kv_heads).to(tl.int64)
     first_head = kv_head * group
     query += batch * query_strides[0] + first_head * query_strides[1]
@@ -36,7 +36,7 @@ def attend_to_split(
     rows = tl.arange(0, GROUP_BLOCK)
     # Heads take the place of queries, and so their strides.
     by_head = (query_strides[0], query_strides[0], query_strides[1], query_strides[3])
-    query = load_rows(query, by_head, rows, group, HEAD_DIM, HEAD_BLOCK, True)
+    query = load_rows(query, by_head, 0, group, GROUP_BLOCK, HEAD_DIM, HEAD_BLOCK, True)
     first_key = split * split_len
     seen = tl.minimum(first_key + split_len, kv_len)
     masks_by_head = (0, 0, 0, 0)
@@ -76,7 +76,8 @@ def keys_seen(mask, mask_strides, rows, group, first_key, stop, KV_BLOCK: tl.con
     first, last = stop, first_key
     for start in range(first_key, stop, KV_BLOCK):
         keys = start + tl.arange(0, KV_BLOCK)
-        place = rows[:, None] * mask_strides[2] + keys[None] * mask_strides[3]
+        place = tl.cast(start, tl.int64) * mask_strides[3]
+        place += places(mask_strides, rows.shape[0], KV_BLOCK)
         inside = (rows < group)[:, None] & (keys < stop)[None]
         allowed = tl.load(mask + place, mask=inside, other=0) != 0
         first = tl.minimum(first, tl.min(tl.where(allowed, keys[None], stop)))
@@ -122,5 +123,5 @@ tuned_attend_to_split = triton.autotune(
             (128, 4, 3), (128, 8, 3), (64, 4, 3), (64, 4, 4), (64, 2, 4), (32, 2, 4),
         )
     ],
-    key=["HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "LENGTH_CLASS"],
+    key=["HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "length_class"],
 )(attend_to_split)  # fmt: skip

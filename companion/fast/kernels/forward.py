@@ -7,37 +7,42 @@ an index there has a pointer here, an address to which each element's distance i
 Source: Dao 2023, "FlashAttention-2", algorithm 1.
 """
 
+from typing import Any
+
 import triton
 import triton.language as tl
 
 from companion.fast.kernels.language import LOG2E, dot, rounded
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["q_len", "kv_len", "past", "length_class"])
 def attention_forward(
     query, key, value, mask, output,
     query_strides, key_strides, value_strides, mask_strides, output_strides,
-    heads, group, q_len, kv_len, past, scale,
+    heads, group, q_len, kv_len, past, scale, length_class,
     HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
     HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
-    IS_CAUSAL: tl.constexpr, MASK: tl.constexpr, LENGTH_CLASS: tl.constexpr,
+    IS_CAUSAL: tl.constexpr, MASK: tl.constexpr,
     Q_BLOCK: tl.constexpr, KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One block of queries of one head against all the keys that it sees."""
     blocks = tl.cdiv(q_len, Q_BLOCK)
     block = blocks - 1 - tl.program_id(0) % blocks  # a causal one's longest first
-    head = tl.program_id(0) // blocks % heads
+    head = (tl.program_id(0) // blocks % heads).to(tl.int64)
     batch = (tl.program_id(0) // blocks // heads).to(tl.int64)
     query += batch * query_strides[0] + head * query_strides[1]
     key += batch * key_strides[0] + head // group * key_strides[1]
     value += batch * value_strides[0] + head // group * value_strides[1]
     output += batch * output_strides[0] + head * output_strides[1]
-    if MASK != "none":
-        mask += batch * mask_strides[0] + head * mask_strides[1]
 
     start = block * Q_BLOCK
+    if MASK != "none":
+        mask += batch * mask_strides[0] + head * mask_strides[1]
+        mask += tl.cast(start, tl.int64) * mask_strides[2]
     rows = start + tl.arange(0, Q_BLOCK)
-    query = load_rows(query, query_strides, rows, q_len, HEAD_DIM, HEAD_BLOCK, True)
+    query = load_rows(
+        query, query_strides, start, q_len, Q_BLOCK, HEAD_DIM, HEAD_BLOCK, True
+    )
     row_max = tl.full([Q_BLOCK], float("-inf"), tl.float32)
     row_sum = tl.zeros([Q_BLOCK], tl.float32)
     acc = tl.zeros([Q_BLOCK, VALUE_BLOCK], tl.float32)
@@ -81,12 +86,13 @@ def attend_to_blocks(
 ):  # fmt: skip
     """The queries of a tile against the keys from `first_key` to `seen`."""
     for start in range(first_key, seen, KV_BLOCK):
-        keys = start + tl.arange(0, KV_BLOCK)
-        tile = load_rows(key, key_strides, keys, kv_len, HEAD_DIM, HEAD_BLOCK, EDGE)
+        tile = load_rows(
+            key, key_strides, start, kv_len, KV_BLOCK, HEAD_DIM, HEAD_BLOCK, EDGE
+        )
         scores = dot(query, tile.T) * (scale * LOG2E)
         scores = masked(
-            scores, mask, mask_strides, rows, q_len, keys, kv_len, past,
-            IS_CAUSAL, MASK, EDGE,
+            scores, mask, mask_strides, rows, q_len, start, kv_len, past,
+            IS_CAUSAL, MASK, EDGE, KV_BLOCK,
         )  # fmt: skip
         new_max = tl.maximum(row_max, tl.max(scores, axis=1))
         # Where nothing was allowed so far the maximum is -inf, and -inf - -inf is no number.
@@ -95,7 +101,7 @@ def attend_to_blocks(
         weights = tl.exp2(scores - shift[:, None])
         row_sum = row_sum * rescale + tl.sum(weights, axis=1)
         tile = load_rows(
-            value, value_strides, keys, kv_len, VALUE_DIM, VALUE_BLOCK, EDGE
+            value, value_strides, start, kv_len, KV_BLOCK, VALUE_DIM, VALUE_BLOCK, EDGE
         )
         weighted = dot(rounded(weights, tile.dtype), tile)
         acc = acc * rescale[:, None] + weighted
@@ -105,13 +111,16 @@ def attend_to_blocks(
 
 @triton.jit
 def masked(
-    scores, mask, mask_strides, rows, q_len, keys, kv_len, past,
+    scores, mask, mask_strides, rows, q_len, start, kv_len, past,
     IS_CAUSAL: tl.constexpr, MASK: tl.constexpr, EDGE: tl.constexpr,
+    KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The scores of one tile with -inf where a query may not attend."""
+    keys = start + tl.arange(0, KV_BLOCK)
     if MASK != "none":
-        place = rows[:, None] * mask_strides[2] + keys[None] * mask_strides[3]
+        place = places(mask_strides, scores.shape[0], scores.shape[1])
         inside = (rows < q_len)[:, None] & (keys < kv_len)[None]
+        mask += tl.cast(start, tl.int64) * mask_strides[3]
         tile = tl.load(mask + place, mask=inside, other=0)
         if MASK == "bool":
             scores = tl.where(tile, scores, float("-inf"))
@@ -129,16 +138,17 @@ def masked(
 
 @triton.jit
 def load_rows(
-    pointer, strides, rows, stop,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr, EDGE: tl.constexpr,
+    pointer, strides, first, stop,
+    ROWS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, EDGE: tl.constexpr,
 ):  # fmt: skip
-    """These rows of a matrix in full width; zeros from `WIDTH` on, and from row `stop` on
-    where that is in reach.
+    """`ROWS` rows of a matrix from row `first` on, in full width; zeros from `WIDTH` on,
+    and from row `stop` on where that is in reach.
     """
-    columns = tl.arange(0, BLOCK)
-    place = rows.to(tl.int64)[:, None] * strides[2] + columns[None] * strides[3]
+    pointer += tl.cast(first, tl.int64) * strides[2]
+    place = places(strides, ROWS, BLOCK)
+    rows, columns = tl.arange(0, ROWS), tl.arange(0, BLOCK)
     if EDGE:
-        inside = (rows < stop)[:, None] & (columns < WIDTH)[None]
+        inside = (first + rows < stop)[:, None] & (columns < WIDTH)[None]
         tile = tl.load(pointer + place, mask=inside, other=0.0)
     elif WIDTH < BLOCK:
         tile = tl.load(pointer + place, mask=(columns < WIDTH)[None], other=0.0)
@@ -147,30 +157,44 @@ def load_rows(
     return tile
 
 
-def configurations() -> list[triton.Config]:
-    """The tile sizes that are tried on a GPU, with how many warps and loads under way."""
-    return [
-        triton.Config(
-            {"Q_BLOCK": q_block, "KV_BLOCK": kv_block},
-            num_warps=num_warps,
-            num_stages=num_stages,
-        )
-        for q_block, kv_block, num_warps, num_stages in (
-            (128, 128, 8, 2),
-            (128, 128, 8, 3),
-            (128, 64, 8, 3),
-            (128, 64, 4, 3),
-            (128, 64, 4, 4),
-            (128, 32, 4, 4),
-            (64, 64, 4, 3),
-            (64, 32, 4, 3),
-            (64, 16, 4, 2),
-        )
-    ]
+@triton.jit
+def places(strides, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """How far each element of a tile is from its first: 32 bits are enough, where from
+    the first of a long text they are not.
+    """
+    rows, columns = tl.arange(0, ROWS), tl.arange(0, COLUMNS)
+    return rows[:, None] * strides[2] + columns[None] * strides[3]
 
 
-# Tried once for each kind of call and each power of two of the length, the best is kept.
+CONFIGURATIONS = [
+    triton.Config(
+        {"Q_BLOCK": q_block, "KV_BLOCK": kv_block},
+        num_warps=num_warps,
+        num_stages=num_stages,
+    )
+    for q_block, kv_block, num_warps, num_stages in (
+        (128, 128, 8, 2), (128, 128, 8, 3), (128, 64, 8, 2), (128, 64, 8, 3),
+        (128, 64, 4, 3), (128, 32, 8, 2), (64, 64, 4, 3), (64, 32, 4, 3),
+        (64, 16, 8, 2), (32, 16, 8, 2), (16, 32, 4, 2), (16, 16, 4, 2),
+    )
+]  # fmt: skip
+
+
+def for_dtype(
+    configurations: list[triton.Config], arguments: dict[str, Any], **sizes: Any
+) -> list[triton.Config]:
+    """Small tiles for float32, large ones for 16 bits: tensor cores multiply those, and
+    keep what the other units would need registers for.
+    """
+    wide = arguments["query"].element_size() > 2
+    tiles = {c: c.kwargs["Q_BLOCK"] * c.kwargs["KV_BLOCK"] for c in configurations}
+    return [c for c, scores in tiles.items() if (scores <= 1024) == wide]
+
+
+# All are timed once for each kind of call and each power of two of the length, the fastest
+# is kept.
 tuned_attention_forward = triton.autotune(
-    configurations(),
-    key=["HEAD_BLOCK", "VALUE_BLOCK", "IS_CAUSAL", "MASK", "LENGTH_CLASS"],
+    CONFIGURATIONS,
+    key=["HEAD_BLOCK", "VALUE_BLOCK", "IS_CAUSAL", "MASK", "length_class"],
+    prune_configs_by={"early_config_prune": for_dtype},
 )(attention_forward)

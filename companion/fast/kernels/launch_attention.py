@@ -112,13 +112,13 @@ def launch_forward(
         key.shape[2],
         past,
         scale,
+        power_of_two(max(q_len, key.shape[2])),
         HEAD_DIM=head_dim,
         VALUE_DIM=value.shape[-1],
         HEAD_BLOCK=padded(head_dim),
         VALUE_BLOCK=padded(value.shape[-1]),
         IS_CAUSAL=is_causal,
         MASK=kind_of(mask),
-        LENGTH_CLASS=power_of_two(max(q_len, key.shape[2])),
         **sizes,
     )
 
@@ -162,12 +162,12 @@ def launch_decode(
         kv_len,
         -(-kv_len // splits),
         scale,
+        power_of_two(kv_len),
         HEAD_DIM=head_dim,
         VALUE_DIM=value_dim,
         HEAD_BLOCK=padded(head_dim),
         VALUE_BLOCK=padded(value_dim),
         MASK=kind_of(mask),
-        LENGTH_CLASS=power_of_two(kv_len),
         GROUP_BLOCK=padded(group),
         **({"KV_BLOCK": kv_block or 64} if direct else {}),
     )

@@ -19,7 +19,7 @@ def rope_forward(
     HEADS_BLOCK: tl.constexpr, KV_HEADS_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """`companion.apply_rope` of the query and the key of one token."""
-    token = tl.program_id(0) % length
+    token = (tl.program_id(0) % length).to(tl.int64)
     batch = (tl.program_id(0) // length).to(tl.int64)
     pairs = tl.arange(0, HALF_BLOCK)
     angles = batch * angle_strides[0] + token * angle_strides[1]
