@@ -47,17 +47,22 @@ def parser() -> argparse.ArgumentParser:
         metavar="PROMPT",
         help="the text to go on from; without it, lines of standard input are a chat",
     )
-    command.add_argument(
-        "--max-new-tokens",
-        type=int,
-        metavar="N",
-        help="at most N tokens (default: 64 after a prompt, 512 an answer)",
-    )
+    add_length(command, "64 after a prompt, 512 an answer")
     chat = command.add_argument_group("chat")
     chat.add_argument("--system", metavar="TEXT", help="instructions that come first")
     add_sampling(command.add_argument_group("sampling"))
     add_model(command.add_argument_group("model"))
     return command
+
+
+def add_length(command: argparse.ArgumentParser, default: str) -> None:
+    """How much is written."""
+    command.add_argument(
+        "--max-new-tokens",
+        type=int,
+        metavar="N",
+        help=f"at most N tokens (default: {default})",
+    )
 
 
 def add_sampling(group: argparse._ArgumentGroup) -> None:

@@ -38,22 +38,13 @@ def load(
     damaged or not what it claims, an architecture or option not supported, and
     tensors missing, surplus or of the wrong shape.
     """
-    path = bundled_path() if source is None else Path(source)
     target = pick_device(device)
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ValueError(
             f"dtype is {dtype}: weights need a floating point dtype, such as "
             "torch.bfloat16"
         )
-    config, tensors, tokenizer = open_checkpoint(path)
-    head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
-    model = unfilled_model(config, tensors, path)
-    embedding = tensors["model.embed_tokens.weight"]
-    if head is not None and not same_values(head, embedding, dtype):
-        raise ValueError(
-            f"{path}: tie_word_embeddings is true but lm_head.weight is not the "
-            "embedding: set it to false"
-        )
+    path, model, tensors, tokenizer = opened(source, dtype)
     # all before the first is read: buffers freed between them would leave gaps
     weights = {
         name: torch.empty(stored.shape, dtype=dtype, device=target)
@@ -96,6 +87,27 @@ def has_magic(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
+
+
+def opened(
+    source: str | Path | None, dtype: torch.dtype
+) -> tuple[Path, LlamaForCausalLM, dict[str, StoredTensor], Tokenizer | None]:
+    """A checkpoint's path, its model without weights, the tensors that are to fill it, and
+    its tokenizer.
+
+    Raises: what `load` raises for a file.
+    """
+    path = bundled_path() if source is None else Path(source)
+    config, tensors, tokenizer = open_checkpoint(path)
+    head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
+    model = unfilled_model(config, tensors, path)
+    embedding = tensors["model.embed_tokens.weight"]
+    if head is not None and not same_values(head, embedding, dtype):
+        raise ValueError(
+            f"{path}: tie_word_embeddings is true but lm_head.weight is not the "
+            "embedding: set it to false"
+        )
+    return path, model, tensors, tokenizer
 
 
 def unfilled_model(

@@ -1,0 +1,43 @@
+"""What the tests of this folder have ranks do: functions that `run` can import."""
+
+import os
+import signal
+import time
+
+import torch
+import torch.distributed as dist
+
+
+def each(mesh, calls):
+    """What several functions give on one rank, so that the ranks are started once."""
+    return [function(mesh, *arguments) for function, arguments in calls]
+
+
+def number_and_double(mesh, x):
+    return mesh.get_local_rank(), torch.get_num_threads(), 2 * x
+
+
+def summing(mesh, steps=100_000):
+    """Collectives without end: what a rank is in when another goes."""
+    for step in range(steps):
+        yield step
+        dist.all_reduce(torch.ones(8))
+
+
+def one_raises(mesh):
+    for step in summing(mesh):
+        if mesh.get_local_rank() == 1 and step == 5:
+            raise ZeroDivisionError("by the test")
+
+
+def one_is_killed(mesh):
+    for step in summing(mesh):
+        if mesh.get_local_rank() == 1 and step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def one_leaves(mesh):
+    """Rank 0 ends as if all were well, while rank 1 is not even in a collective."""
+    if mesh.get_local_rank() == 0:
+        os._exit(0)
+    time.sleep(600)
