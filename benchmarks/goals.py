@@ -13,6 +13,9 @@ from pathlib import Path
 from harness import ratio, spread
 from machine import RESULTS, machine, write
 
+from companion.show.gpu_goals import GPU_GOALS, in_words
+from companion.show.gpu_goals import judged as judged_figure
+
 SDPA = ("hugging face sdpa",)
 HUGGING_FACE = ("hugging face",)
 PLAIN = ("companion plain",)
@@ -119,6 +122,18 @@ def judged_attention(length: int, at_least: float, raw: dict | None) -> list[dic
     return [{**line, "ratio": None, "reached": None} for line in lines]
 
 
+def judged_on_gpu(raw: dict | None) -> list[dict]:
+    """The goals of `companion.show.gpu_goals`, whose figures are in the raw file."""
+    lines = []
+    for goal in GPU_GOALS:
+        found = judged_figure(goal, raw)
+        shown = in_words(goal, raw)
+        names = {"name": goal.name, "file": "gpu", "goal": str(goal), "shown": shown}
+        limit = {"limit": goal.limit, "against": goal.against}
+        lines.append({**names, **limit, "ratio": found.pop("figure"), **found})
+    return lines
+
+
 def judge(read: Callable[[str], dict | None]) -> list[dict]:
     """Every goal in turn; `read` gives the raw figures of a benchmark, or None."""
     return [
@@ -126,6 +141,7 @@ def judge(read: Callable[[str], dict | None]) -> list[dict]:
         *(judged_memory(dtype, read("layer")) for dtype in ("float32", "bfloat16")),
         *judged_attention(2048, 3.0, read("attention")),
         *judged_attention(16384, 2.5, read("attention")),
+        *judged_on_gpu(read("gpu")),
     ]
 
 
@@ -137,6 +153,9 @@ def newest(name: str, folder: Path = RESULTS) -> dict | None:
 
 def text(line: dict) -> str:
     """A goal in one line."""
+    if line["file"] == "gpu":
+        verdict = line["shown"].replace("missed", "MISSED")
+        return f"{line['name']:40} {line['goal']:45} {verdict}"
     verdict = {True: "reached", False: "MISSED", None: "not measured"}[line["reached"]]
     shown = f"{line['name']:26} goal {line['at_least']:4.2f}x  {verdict}"
     if line["ratio"] is None:

@@ -33,16 +33,20 @@ def hugging_face(model: LlamaForCausalLM, attention: str) -> HFLlama:
     rope = {"rope_type": "default", "rope_theta": model.config.rope_theta}
     options = {"rope_parameters": rope, "attn_implementation": attention}
     config = HFConfig(**vars(model.config), **options)
-    theirs = HFLlama(config).to(model.dtype).eval()
+    with torch.device("meta"):
+        theirs = HFLlama(config).eval()
     theirs.load_state_dict(model.state_dict(), strict=False, assign=True)
     theirs.tie_weights()
+    # it holds the frequencies, in float32 whatever the dtype, which no checkpoint has
+    with torch.device(model.device):
+        theirs.model.rotary_emb = type(theirs.model.rotary_emb)(config)
     theirs.generation_config.eos_token_id = None
     return theirs.requires_grad_(False)
 
 
 def write(theirs: HFLlama, options: dict, ids: list[int], new: int) -> Written:
     """Greedy tokens of their `generate` with their times."""
-    given, clock = torch.tensor([ids]), Clock()
+    given, clock = torch.tensor([ids], device=theirs.device), Clock()
     tokens = theirs.generate(
         given,
         attention_mask=torch.ones_like(given),

@@ -1,6 +1,7 @@
 """What the figures of a benchmark depend on, and where they go."""
 
 import json
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -19,16 +20,24 @@ def machine() -> dict:
     if info.exists():
         names = [line for line in info.read_text().splitlines() if "model name" in line]
         cpu = names[0].split(":")[1].strip() if names else cpu
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": cpu,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": version("transformers"),
-        "commit": commit.strip(),
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """The commit of the working tree; COMMIT says it where there is no repository."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return os.environ.get("COMMIT", "")
+    return found.stdout.strip() or os.environ.get("COMMIT", "")
 
 
 def write(name: str, result: dict) -> None:

@@ -40,9 +40,9 @@ def logits(
     model: LlamaForCausalLM, ids: list[int], step: object = decode
 ) -> torch.Tensor:
     """Logits after the first 32 ids in one prefill, and after each id that follows."""
-    given = torch.tensor([ids])
+    given = torch.tensor([ids], device=model.device)
     mask = torch.ones_like(given)
-    cache = KVCache(model.config, 1, len(ids), dtype=model.dtype)
+    cache = KVCache(model.config, 1, len(ids), dtype=model.dtype, device=model.device)
     rows = [prefill(model, given[:, :PREFILL], mask[:, :PREFILL], cache)]
     for end in range(PREFILL + 1, len(ids) + 1):
         rows.append(step(model, given[:, end - 1], mask[:, :end], cache))

@@ -6,6 +6,7 @@ below keeps the angles of a longer text within what was seen, at another price.
 
 import math
 from dataclasses import dataclass, fields
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -157,4 +158,13 @@ class FrequencyFactors(RopeScaling):
     ) -> Float[Tensor, " pairs"]:
         """`frequency / factors`, element by element."""
         plain = super().frequencies(head_dim, theta, position_ids)
-        return plain / torch.tensor(self.factors, device=plain.device)
+        if torch.compiler.is_compiling():  # which looks through a cache
+            return plain / torch.tensor(self.factors, device=plain.device)
+        return plain / on_device(self.factors, plain.device)
+
+
+@cache
+def on_device(factors: tuple[float, ...], device: torch.device) -> Float[Tensor, " n"]:
+    """The factors as a tensor, made once: a CUDA graph records no copy from the CPU."""
+    with torch.inference_mode(False):
+        return torch.tensor(factors, device=device)

@@ -248,7 +248,7 @@ def test_a_goal_without_figures_is_neither_reached_nor_missed():
         assert "not measured" in text(line)
     lines = judge(lambda name: None)
     assert all(line["reached"] is None for line in lines)
-    assert len({line["file"] for line in lines}) == 5
+    assert len({line["file"] for line in lines}) == 6
 
 
 def test_the_fastest_is_by_median_and_by_the_beginning_of_a_name():

@@ -83,7 +83,9 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
 
     The default backend needs a C++ compiler; "aot_eager" does not, and is no faster
     than `decode`. On a GPU the step is recorded as a CUDA graph, once for each cache; a
-    model `with_kernels` is recorded as it is, without a compiler.
+    model `with_kernels` is recorded as it is, without a compiler. `generate` makes a
+    cache of its own unless it is handed one: `past_key_values`, cropped for another
+    text, keeps the recording.
 
     Raises: ValueError for a packed model; in a step, for another model, or a cache that
     does not fit.

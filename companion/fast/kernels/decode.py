@@ -14,11 +14,11 @@ from companion.fast.kernels.forward import attend_to_blocks, load_rows, places
 from companion.fast.kernels.language import rounded
 
 
-@triton.jit(do_not_specialize=["kv_len", "split_len", "length_class"])
+@triton.jit(do_not_specialize=["kv_len", "split_len", "length_class", "heads_class"])
 def attend_to_split(
     query, key, value, mask, row_max_of, row_sum_of, acc_of,
     query_strides, key_strides, value_strides, mask_strides,
-    kv_heads, group, kv_len, split_len, scale, length_class,
+    kv_heads, group, kv_len, split_len, scale, length_class, heads_class,
     HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
     HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
     MASK: tl.constexpr,
@@ -37,7 +37,7 @@ def attend_to_split(
     # Heads take the place of queries, and so their strides.
     by_head = (query_strides[0], query_strides[0], query_strides[1], query_strides[3])
     query = load_rows(query, by_head, 0, group, GROUP_BLOCK, HEAD_DIM, HEAD_BLOCK, True)
-    first_key = split * split_len
+    first_key = tl.minimum(split * split_len, kv_len)
     seen = tl.minimum(first_key + split_len, kv_len)
     masks_by_head = (0, 0, 0, 0)
     if MASK != "none":
@@ -123,5 +123,6 @@ tuned_attend_to_split = triton.autotune(
             (128, 4, 3), (128, 8, 3), (64, 4, 3), (64, 4, 4), (64, 2, 4), (32, 2, 4),
         )
     ],
-    key=["HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "length_class"],
+    key=["HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "length_class",
+         "heads_class"],
 )(attend_to_split)  # fmt: skip

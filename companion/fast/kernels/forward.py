@@ -15,11 +15,13 @@ import triton.language as tl
 from companion.fast.kernels.language import LOG2E, dot, rounded
 
 
-@triton.jit(do_not_specialize=["q_len", "kv_len", "past", "length_class"])
+@triton.jit(
+    do_not_specialize=["q_len", "kv_len", "past", "length_class", "heads_class"]
+)
 def attention_forward(
     query, key, value, mask, output,
     query_strides, key_strides, value_strides, mask_strides, output_strides,
-    heads, group, q_len, kv_len, past, scale, length_class,
+    heads, group, q_len, kv_len, past, scale, length_class, heads_class,
     HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
     HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
     IS_CAUSAL: tl.constexpr, MASK: tl.constexpr,
@@ -191,10 +193,12 @@ def for_dtype(
     return [c for c, scores in tiles.items() if (scores <= 1024) == wide]
 
 
-# All are timed once for each kind of call and each power of two of the length, the fastest
-# is kept.
+# All are timed once for each kind of call and each power of two of the length and of the
+# heads in a batch; the fastest is kept.
 tuned_attention_forward = triton.autotune(
     CONFIGURATIONS,
-    key=["HEAD_BLOCK", "VALUE_BLOCK", "IS_CAUSAL", "MASK", "length_class"],
+    key=[
+        "HEAD_BLOCK", "VALUE_BLOCK", "IS_CAUSAL", "MASK", "length_class", "heads_class",
+    ],
     prune_configs_by={"early_config_prune": for_dtype},
-)(attention_forward)
+)(attention_forward)  # fmt: skip

@@ -104,7 +104,9 @@ def apply_rope(
     batch, heads, length, head_dim = query.shape
     kv_heads = key.shape[1]
     outputs = torch.empty_like(query), torch.empty_like(key)
-    cos, sin = (x.expand(batch, length, head_dim).contiguous() for x in (cos, sin))
+    cos, sin = (x.expand(batch, length, head_dim) for x in (cos, sin))
+    if cos.stride() != sin.stride():
+        cos, sin = cos.contiguous(), sin.contiguous()
     if batch * length:
         rope_forward[(batch * length,)](
             query,
