@@ -14,6 +14,7 @@ BIN := $(VENV)/bin/python -m
 PIP := $(BIN) pip -qq --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 HF_TESTS := $(VENV)/hugging_face_tests
+OLD_TRITON := $(if $(filter Linux,$(shell uname)),$(VENV)/triton_3.6)
 NOTEBOOKS = $$($(VENV)/bin/python tests/notebooks/toc.py)
 
 # A file's tests stay together, and files start in their order, the slow parity tests first.
@@ -27,7 +28,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # ---- install, once for each change of the lock or of pyproject.toml
 
@@ -46,6 +47,12 @@ $(HF_TESTS): $(INSTALLED)
 	@rm -rf $@ $@.part
 	@$(PIP) download --no-deps --no-build-isolation --no-binary transformers -c requirements.txt -d $@.part transformers
 	@tar -xzf $@.part/*.tar.gz -C $@.part
+	@mv $@.part $@
+
+# The oldest Triton that is supported, and a numpy that its interpreter still runs with.
+$(VENV)/triton_3.6: $(INSTALLED)
+	@rm -rf $@ $@.part
+	@$(PIP) install --target $@.part --no-deps triton==3.6.0 numpy==2.3.5
 	@mv $@.part $@
 
 .PHONY: install
@@ -86,13 +93,23 @@ lint: $(INSTALLED) ## style and types
 	@$(BIN) mypy
 
 # The first pass checks every shape annotation as the tests call it. The second runs without those checks what they would
-# get in the way of: wrong arguments, which must reach our own errors, and compiled code.
+# get in the way of: wrong arguments, which must reach our own errors, compiled code, and processes of their own. The third
+# runs the Triton kernels in Triton's interpreter, with two versions of it, where there is a Triton: on Linux.
+APART = contract hugging_face notebooks parallel site triton
+KERNELS = TRITON_INTERPRET=1 $(BIN) pytest tests/triton $(PARALLEL)
+
 .PHONY: unit
-unit: $(INSTALLED) $(HF_TESTS) ## the package's tests and their coverage
+unit: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## the package's tests and their coverage
 	@rm -f .coverage
-	@$(BIN) pytest tests --ignore tests/contract --ignore tests/hugging_face --ignore tests/notebooks --ignore tests/site $(PARALLEL) \
-	  --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
-	@$(BIN) pytest tests/contract tests/hugging_face $(PARALLEL) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@$(BIN) pytest tests $(APART:%=--ignore tests/%) $(PARALLEL) --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
+	@$(BIN) pytest tests/contract tests/hugging_face tests/parallel $(PARALLEL) --cov --cov-append --cov-report=
+	@$(KERNELS) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@test -z "$(OLD_TRITON)" || PYTHONPATH=$(OLD_TRITON) $(KERNELS)
+
+.PHONY: test-gpu
+test-gpu: $(INSTALLED) ## the kernels' tests, and all others that take a device, on a GPU
+	@$(VENV)/bin/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make test-gpu needs a CUDA GPU that torch can use, and torch.cuda.is_available() is False: make unit runs the kernels in the interpreter of Triton")'
+	@env -u TRITON_INTERPRET $(BIN) pytest tests $(patsubst %,--ignore tests/%,$(filter-out triton,$(APART))) -k cuda -n 4 --dist loadfile
 
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
@@ -115,6 +132,10 @@ bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp; raw f
 	@$(BENCHMARK)/attention.py
 	@$(VENV)/bin/python benchmarks/loading.py
 	@$(BENCHMARK)/goals.py
+
+.PHONY: bench-gpu
+bench-gpu: $(INSTALLED) ## the kernels on a GPU beside torch and Hugging Face, in under eight minutes
+	@$(BENCHMARK)/gpu.py
 
 .PHONY: roofline
 roofline: $(INSTALLED) ## how fast this machine reads and multiplies, and a layer's steps beside it

@@ -35,6 +35,7 @@ from companion.exercises import (
     hugging_face_mistakes,
     llama_mistakes,
     mistakes,
+    parallel_mistakes,
     tiling_mistakes,
 )
 
@@ -58,6 +59,7 @@ def test_every_mistake_is_in_the_gallery():
             hugging_face_mistakes,
             tiling_mistakes,
             decode_mistakes,
+            parallel_mistakes,
         )
         for name, each in vars(module).items()
         if getattr(each, "__module__", "") == module.__name__

@@ -7,6 +7,7 @@ from companion.exercises import (
     hugging_face_mistakes,
     llama_mistakes,
     mistakes,
+    parallel_mistakes,
     tiling_mistakes,
 )
 from companion.exercises.attention_graders import (
@@ -22,6 +23,7 @@ from companion.exercises.fault import Fault
 from companion.exercises.gallery import FAULTS
 from companion.exercises.grading import Grade
 from companion.exercises.hugging_face_graders import check_attention_interface
+from companion.exercises.kernel_graders import check_softmax_kernel
 from companion.exercises.llama_graders import (
     check_decoder_layer,
     check_mlp,
@@ -29,6 +31,7 @@ from companion.exercises.llama_graders import (
     check_rms_norm,
     check_rope,
 )
+from companion.exercises.parallel_graders import check_row_parallel
 from companion.exercises.quantization_graders import check_quantize_groups
 from companion.exercises.sampling_graders import check_top_p
 from companion.exercises.tiling_graders import check_merge
@@ -52,6 +55,8 @@ __all__ = [
     "check_repeat_kv",
     "check_rms_norm",
     "check_rope",
+    "check_row_parallel",
+    "check_softmax_kernel",
     "check_split_heads",
     "check_top_p",
     "decode_mistakes",
@@ -59,5 +64,6 @@ __all__ = [
     "hugging_face_mistakes",
     "llama_mistakes",
     "mistakes",
+    "parallel_mistakes",
     "tiling_mistakes",
 ]

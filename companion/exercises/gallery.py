@@ -16,6 +16,7 @@ from companion.exercises.encoder_decoder_faults import ENCODER_DECODER_FAULTS
 from companion.exercises.fault import Fault, random
 from companion.exercises.hugging_face_faults import HUGGING_FACE_FAULTS
 from companion.exercises.llama_faults import LLAMA_FAULTS
+from companion.exercises.parallel_faults import PARALLEL_FAULTS
 from companion.exercises.tiling_faults import TILING_FAULTS
 from companion.gqa import repeat_kv
 from companion.heads import split_heads
@@ -81,5 +82,6 @@ FAULTS: dict[str, Fault] = {
         *HUGGING_FACE_FAULTS,
         *TILING_FAULTS,
         *DECODE_FAULTS,
+        *PARALLEL_FAULTS,
     )
 }

@@ -1,9 +1,11 @@
 """What the chapter and the tests have each rank do; `run` finds it here by its name."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -89,3 +91,21 @@ def held(module: nn.Module) -> int:
         x = parameter.to_local() if isinstance(parameter, DTensor) else parameter
         storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
     return sum(storages.values())
+
+
+def each(
+    mesh: DeviceMesh, calls: Sequence[tuple[Callable[..., Any], tuple]]
+) -> list[Any]:
+    """What several functions give on a rank, so that the ranks are started once."""
+    return [function(mesh, *arguments) for function, arguments in calls]
+
+
+def one_raises(mesh: DeviceMesh, x: Tensor) -> Tensor:
+    """The sum of all ranks' x, if rank 1 did not fail; the others wait for its part.
+
+    Raises: ArithmeticError on rank 1.
+    """
+    if mesh.get_local_rank() == 1:
+        raise ArithmeticError("this rank has a problem of its own")
+    dist.all_reduce(x)
+    return x

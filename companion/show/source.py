@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import companion
 
@@ -15,20 +16,30 @@ class Source:
     its file.
     """
 
-    def __init__(self, *objects: Callable):
-        objects = tuple(inspect.unwrap(each) for each in objects)
+    def __init__(self, *objects: Any):
+        found = tuple(function_of(each) for each in objects)
         paths = [
             Path(inspect.getsourcefile(each) or "").resolve().relative_to(ROOT)
-            for each in objects
+            for each in found
         ]
         self.files = list(dict.fromkeys(path.as_posix() for path in paths))
-        self.text = "\n\n".join(map(listing, objects))
+        self.text = "\n\n".join(map(listing, found))
 
     def __repr__(self) -> str:
         return f"# {', '.join(self.files)}\n{self.text}"
 
     def _repr_markdown_(self) -> str:
         return f"`{', '.join(self.files)}`\n\n```python\n{self.text}\n```"
+
+
+def function_of(each: Any) -> Callable:
+    """The function as it was written: without its wrappers, or what Triton makes of a
+    kernel, which keeps it as `fn`.
+    """
+    each = inspect.unwrap(each)
+    while not inspect.isroutine(each) and hasattr(each, "fn"):
+        each = each.fn
+    return each
 
 
 def listing(each: Callable) -> str:
@@ -38,8 +49,8 @@ def listing(each: Callable) -> str:
     return f"# {name}\n{code}" if "." in name else code
 
 
-def source(*objects: Callable) -> Source:
-    """Show functions or classes of the package as they stand in its files, so that
+def source(*objects: Any) -> Source:
+    """Show functions, classes or kernels of the package as they stand in its files, so that
     no chapter retypes them.
     """
     return Source(*objects)

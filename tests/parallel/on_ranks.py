@@ -8,11 +8,6 @@ import torch
 import torch.distributed as dist
 
 
-def each(mesh, calls):
-    """What several functions give on one rank, so that the ranks are started once."""
-    return [function(mesh, *arguments) for function, arguments in calls]
-
-
 def number_and_double(mesh, x):
     return mesh.get_local_rank(), torch.get_num_threads(), 2 * x
 

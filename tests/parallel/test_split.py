@@ -2,14 +2,19 @@
 
 from itertools import product
 
-import on_ranks
 import pytest
 import tiny
 import torch
 
 from companion import LlamaDecoderLayer, MultiHeadAttention, generate, split_heads
 from companion.parallel import predicted, run, share
-from companion.parallel.examples import attention_parts, generated, layer_parts, step
+from companion.parallel.examples import (
+    attention_parts,
+    each,
+    generated,
+    layer_parts,
+    step,
+)
 from companion.show import example
 
 RANKS = 2
@@ -64,7 +69,7 @@ def ranks():
         *((step, (model, prompts())) for model in models()),
         *((generated, (model, prompts(), 12)) for model in models()),
     ]
-    return list(zip(*run(on_ranks.each, RANKS, calls), strict=True))
+    return list(zip(*run(each, RANKS, calls), strict=True))
 
 
 def test_each_rank_has_one_head_of_the_carried_example(ranks):
