@@ -39,8 +39,22 @@ def poisoned():
     torch.use_deterministic_algorithms(before)
 
 
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Large sizes are for a GPU: the interpreter would take hours."""
+    large = [
+        item
+        for item in items
+        if item.get_closest_marker("large") and item.callspec.params["device"] == "cpu"
+    ]
+    config.hook.pytest_deselected(items=large)
+    items[:] = [item for item in items if item not in large]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep out what Triton 3.6 does at every index."""
+    config.addinivalue_line("markers", "large: sizes that only a GPU has the time for")
     config.addinivalue_line(
         "filterwarnings", "ignore:Conversion of an array with ndim:DeprecationWarning"
     )

@@ -69,11 +69,10 @@ def test_equals_torch(shape, kind, device):
             assert_right(form(**SMALL), query, key, value, **options[kind])
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("kind", ["none", "is_causal", "bool", "float with -inf"])
 @pytest.mark.parametrize("shape", LARGER.values(), ids=LARGER)
 def test_larger(shape, kind, device):
-    if device == "cpu":
-        pytest.skip("too slow in the interpreter")
     sizes = {"q_block": 64, "kv_block": 32}
     for dtype in DTYPES:
         query, key, value = tensors(shape, dtype, device, head_dim=64, value_dim=64)

@@ -222,10 +222,9 @@ def test_swiglu_of_extremes(dtype, device):
 # ---- larger than an interpreter has the time for
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_larger(dtype, device):
-    if device == "cpu":
-        pytest.skip("too slow in the interpreter")
     test_rms_norm((4, 500), 5000, dtype, device)
     test_add_rms_norm(16384, dtype, device)
     test_rms_norm((3,), 65536, dtype, device)
