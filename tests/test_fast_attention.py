@@ -31,7 +31,7 @@ from companion import (
 )
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
-# "triton" runs on a GPU or in Triton's interpreter only: tests/triton has the same tests of it
+# "triton" runs on a GPU or in Triton's interpreter only: tests/kernels has the same tests of it
 HERE = [name for name in fast.attention if name != "triton"]
 FORMS = {
     "plain": (fast.attention["plain"], {}),

@@ -25,9 +25,9 @@ def attend_to_split(
     GROUP_BLOCK: tl.constexpr, KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The query heads of one group against `split_len` keys: a row's three numbers."""
-    split, splits = tl.program_id(0), tl.num_programs(0)
-    kv_head = (tl.program_id(1) % kv_heads).to(tl.int64)
-    batch = (tl.program_id(1) // kv_heads).to(tl.int64)
+    split, splits = tl.program_id(1), tl.num_programs(1)
+    kv_head = (tl.program_id(0) % kv_heads).to(tl.int64)
+    batch = (tl.program_id(0) // kv_heads).to(tl.int64)
     first_head = kv_head * group
     query += batch * query_strides[0] + first_head * query_strides[1]
     key += batch * key_strides[0] + kv_head * key_strides[1]

@@ -143,13 +143,15 @@ def launch_decode(
     kv_heads, kv_len, value_dim = value.shape[1:]
     group = heads // kv_heads
     splits = splits or number_of_splits(batch * kv_heads, kv_len, query.device)
+    if mask is not None and group * mask.stride(1) >= 2**31:
+        mask = mask.contiguous()  # its heads are too far apart for a tile's 32 bits
     row_max, row_sum = query.new_empty(
         2, batch * heads, splits, dtype=torch.float32
     ).unbind()
     acc = query.new_empty(batch * heads, splits, value_dim, dtype=torch.float32)
     direct = interpreted() or kv_block
     kernel = decode.attend_to_split if direct else decode.tuned_attend_to_split
-    kernel[splits, batch * kv_heads](
+    kernel[batch * kv_heads, splits](
         query,
         key,
         value,
