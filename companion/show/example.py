@@ -13,6 +13,7 @@ from torch import Tensor
 
 from companion.config import LlamaConfig
 from companion.decoder import LlamaDecoderLayer
+from companion.heads import MultiHeadAttention
 from companion.model import LlamaForCausalLM
 
 TOKENS = ("the", "cat")
@@ -68,6 +69,15 @@ def output_weight() -> Float[Tensor, "6 4"]:
             [0.0, 1.0, 1.0, 0.0],
         ]
     )
+
+
+def attention() -> MultiHeadAttention:
+    """Both heads and W_o as one attention layer, stored (out, in) as `nn.Linear` does."""
+    made = MultiHeadAttention(4, 2, head_dim=3)
+    for name, *heads in zip("qkv", weights(), second_head(), strict=True):
+        getattr(made, f"{name}_proj").weight.data = torch.cat(heads, dim=1).mT
+    made.o_proj.weight.data = output_weight().mT
+    return made.requires_grad_(False)
 
 
 def layer_config() -> LlamaConfig:

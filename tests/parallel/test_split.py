@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from companion import LlamaDecoderLayer, MultiHeadAttention, generate, split_heads
+from companion import LlamaDecoderLayer, generate, split_heads
 from companion.parallel import predicted, run, share
 from companion.parallel.examples import (
     attention_parts,
@@ -22,16 +22,6 @@ OPTIONS = [
     {"attention_bias": bias, "mlp_bias": bias, "tie_word_embeddings": tied}
     for bias, tied in product((False, True), repeat=2)
 ]
-
-
-def carried():
-    """Both heads of the carried example, and W_o, as one attention layer."""
-    attention = MultiHeadAttention(4, 2, head_dim=3).requires_grad_(False)
-    first, second = example.weights(), example.second_head()
-    for name, *heads in zip("qkv", first, second, strict=True):
-        getattr(attention, f"{name}_proj").weight.data = torch.cat(heads, dim=1).mT
-    attention.o_proj.weight.data = example.output_weight().mT
-    return attention
 
 
 def random_layer():
@@ -63,7 +53,7 @@ def states():
 def ranks():
     """Everything below, run once: for each call what rank 0 and rank 1 give."""
     calls = [
-        (attention_parts, (carried(), example.tokens())),
+        (attention_parts, (example.attention(), example.tokens())),
         (layer_parts, (random_layer(), states())),
         (step, (models()[0].bfloat16(), prompts())),
         *((step, (model, prompts())) for model in models()),
@@ -91,7 +81,7 @@ def test_the_carried_partial_sums_add_up_to_the_whole(ranks):
     first, second = ranks[0]
     assert torch.equal(first["output"], first["o_proj"] + second["o_proj"])
     assert torch.equal(first["output"], second["output"])
-    torch.testing.assert_close(first["output"], carried()(example.tokens()))
+    torch.testing.assert_close(first["output"], example.attention()(example.tokens()))
 
 
 def test_a_rank_has_neighboring_heads_and_the_kv_head_that_serves_them(ranks):

@@ -6,6 +6,8 @@ test fails where its claims are no longer those of the run.
 
 import math
 import os
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,11 @@ from companion import (
     MultiHeadAttention,
     apply_rope,
     causal_mask,
+    fast,
     generate,
     load,
     merge_heads,
+    parallel,
     position_ids_from_mask,
     repeat_kv,
     rms_norm,
@@ -35,12 +39,16 @@ from companion.encoder_decoder import (
     TransformerEncoderLayer,
 )
 from companion.exercises.mistakes import rope_interleaved
+from companion.fast import kernels
 from companion.heads import attend_head_by_head
 from companion.hugging_face import attention_interface
+from companion.parallel.examples import attention_parts
 from companion.rope import half_from_interleaved, rope_cos_sin
 from companion.show import EqualityLedger, example, table
+from companion.show.programs import program_steps
 from companion.torch_weights import weights_from_torch
 
+KERNEL = ("attention_forward",)
 PAGE = Path(__file__).parents[2] / "book/equality_ledger.md"
 HEAD = """# The equality ledger
 
@@ -532,6 +540,54 @@ def test_drop_in(station, hf_llama, as_ours):
         expected,
         within=1e-4,
     )
+
+
+def test_online_softmax(station, q_k_v):
+    ledger = station("Online softmax and tiling", "online_softmax")
+    expected = scaled_dot_product_attention(*q_k_v)
+    one_by_one = fast.tiled(*q_k_v, q_block=1, kv_block=1)
+    ledger.close("a key at a time", one_by_one, "a whole row", expected)
+    blocks = fast.blocks(*q_k_v, q_block=1)
+    ledger.close("a query at a time", blocks, "both queries", expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux alone")
+def test_gpu_path(station, q_k_v):
+    """The kernel's own lines, in the interpreter, in another process."""
+    ledger = station("The GPU path", "gpu")
+    expected = scaled_dot_product_attention(*q_k_v)
+    four_axes = [x[None, None] for x in q_k_v]
+    run = partial(program_steps, kernels.attention, *four_axes)
+    *_, acc = (step.value for step in run(functions=KERNEL) if step.name == "acc")
+    ledger.close("the kernel", acc[:2, :3], "plain attention", expected, within=1e-5)
+    *_, acc = (
+        step.value
+        for step in run(functions=KERNEL, is_causal=True)
+        if step.name == "acc"
+    )
+    ledger.close(
+        "the kernel, causal, the last token",
+        acc[1:2, :3],
+        "all keys",
+        expected[1:],
+        within=1e-5,
+    )
+
+
+def test_more_than_one_device(station, x):
+    ledger = station("More than one device", "parallel")
+    attention = example.attention()
+    ranks = parallel.run(attention_parts, 2, attention, x)
+    head = [found["q_proj"] for found in ranks]
+    for rank, (w_q, _, _) in enumerate((example.weights(), example.second_head())):
+        ledger.exact(f"Q of rank {rank}", head[rank], f"Q of head {rank}", x @ w_q)
+    partial_sums = ranks[0]["o_proj"] + ranks[1]["o_proj"]
+    whole = attention(x)
+    ledger.close("the partial sums, added", partial_sums, "one process", whole)
+    ledger.exact(
+        "output of rank 0", ranks[0]["output"], "of rank 1", ranks[1]["output"]
+    )
+    ledger.close("output of both", ranks[0]["output"], "one process", whole)
 
 
 def test_encoder_decoder(station, x):
