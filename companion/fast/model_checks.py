@@ -77,7 +77,8 @@ def check_kernels(model: LlamaForCausalLM) -> None:
     Raises: ValueError that says what they need, and what runs it as it is.
     """
     check_dense("with_kernels", model)
-    check_kernel("with_kernels", "the model as it is", model=model.model.norm.weight)
+    weight = model.model.norm.weight
+    check_kernel("rms_norm", "the model as it is", **{"the model": weight})
     if type(model.model.norm) is not LlamaRMSNorm:
         raise ValueError("the model has kernels already: use it as it is")
 

@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,6 +48,15 @@ def as_on_a_gpu(monkeypatch):
 
 
 # ---- where no kernel runs
+
+
+def test_a_gpu_that_is_not_the_current_one(monkeypatch):
+    monkeypatch.setattr(checks, "installed", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    there, here = (SimpleNamespace(device=torch.device(f"cuda:{i}")) for i in (1, 0))
+    checks.check_runs("swiglu", "companion.swiglu", "gate", here)
+    with pytest.raises(ValueError, match=said("gate is on cuda:1", "set_device(1)")):
+        checks.check_runs("swiglu", "companion.swiglu", "gate", there)
 
 
 @EACH

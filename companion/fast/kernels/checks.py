@@ -57,6 +57,12 @@ def check_runs(name: str, instead: str, tensor_name: str, tensor: Tensor) -> Non
             f"GPU: use {instead}, or set TRITON_INTERPRET=1 before Python starts, to run "
             "it in Triton's interpreter, thousands of times slower"
         )
+    index = tensor.device.index
+    if tensor.device.type == "cuda" and index != (here := torch.cuda.current_device()):
+        raise ValueError(
+            f"{tensor_name} is on cuda:{index}, and kernels are launched on the current "
+            f"device, cuda:{here}: torch.cuda.set_device({index}) first"
+        )
 
 
 def installed() -> bool:
