@@ -177,3 +177,30 @@ def test_float32_gets_small_tiles_and_others_large_ones():
     assert not set(kept[torch.float32]) & set(kept[BFLOAT16])
     assert len(kept[torch.float32]) + len(kept[BFLOAT16]) == len(CONFIGURATIONS)
     assert max(c.kwargs["KV_BLOCK"] for c in kept[torch.float32]) == 32
+
+
+@pytest.mark.filterwarnings("ignore:.*FP_FUSION")
+def test_tuning_tries_once_for_each_power_of_two(compiled, monkeypatch):
+    """The launchers' own path on a GPU, with a trial that takes the first."""
+    from triton.runtime.autotuner import Autotuner
+
+    tried = []
+
+    def trial(self, *arguments, config, **constants):
+        tried.append(config)
+        return [float(len(tried))] * 3
+
+    monkeypatch.setattr(Autotuner, "_bench", trial)
+    made = compiled(90)
+    for kv_len, trials in ((600, 8), (700, 0), (1100, 8)):
+        tried.clear()
+        kernels.attention(*tensors(9, kv_len), enable_gqa=True, is_causal=True, past=4)
+        assert len(tried) == trials
+    for kv_len, trials in ((600, 6), (700, 0), (1100, 6)):
+        tried.clear()
+        kernels.attention(*tensors(1, kv_len), enable_gqa=True)
+        assert len(tried) == trials
+    forward, decode = made[:3], made[3:]
+    assert {name for name, _ in forward} == {"attention_forward"}
+    assert [name for name, _ in decode] == 3 * ["attend_to_split", "merge_splits"]
+    assert all("wgmma.mma_async" in kernel.asm["ptx"] for _, kernel in forward)
