@@ -6,7 +6,7 @@ import pytest
 import torch
 from attention_cases import assert_right, tensors
 
-from companion.fast.kernels import launch_attention
+from companion.fast.kernels import arguments, launch_attention
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SPLITS = (1, 2, 5)  # of 23 keys
@@ -118,4 +118,4 @@ def test_splits_whose_maxima_are_far_apart(splits, device):
 )
 def test_number_of_splits_on_one_processor(programs, kv_len, splits):
     device = torch.device("cpu")
-    assert launch_attention.number_of_splits(programs, kv_len, device) == splits
+    assert arguments.number_of_splits(programs, kv_len, device) == splits

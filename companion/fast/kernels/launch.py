@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.checks import shape
+from companion.fast.kernels.arguments import power_of_two
 from companion.fast.kernels.checks import check_kernel, check_row
-from companion.fast.kernels.launch_attention import power_of_two
 
 
 def rms_norm(
