@@ -56,13 +56,13 @@ def cases() -> list[Case]:
             Case(f"{decode}, {name}", weight, partial(kernels.decode_attention, name))
             for name, weight in (("batch 1", 25), ("batch 8", 10), ("batch 64", 15))
         ),
-        Case("Llama-3-8B, decode step", 75, models.decode_step),
-        Case("Llama-3-8B, layer, prefill", 30, models.layer),
+        Case("Llama-3-8B's sizes, decode step", 75, models.decode_step),
+        Case("Llama-3-8B's sizes, layer, prefill", 30, models.layer),
         Case("16k tokens, RMSNorm", 8, kernels.rms_norm),
         Case("16k tokens, addition and RMSNorm", 8, kernels.add_rms_norm),
         Case("16k tokens, RoPE", 8, kernels.rope),
         Case("16k tokens, SwiGLU", 8, kernels.swiglu),
-        Case("SmolLM2-135M, decode", 130, models.small_decode),
+        Case("SmolLM2-135M's sizes, decode", 130, models.small_decode),
     ]
 
 

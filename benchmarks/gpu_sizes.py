@@ -1,15 +1,11 @@
 """The sizes that the GPU's benchmark runs, and tiny ones for a test of it on a CPU."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from gpu_timing import Timer
 
-from companion import LlamaConfig, LlamaForCausalLM, load
-
-Make = Callable[[torch.device], LlamaForCausalLM]
+from companion import LlamaConfig, LlamaForCausalLM
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class Sizes:
     tokens: int  # of norms, RoPE and SwiGLU
     prefill: int
     past: int  # of the large model's decode step
-    small: Make
+    small: LlamaConfig
     prompt: int
     new: int
     rounds: int
@@ -51,11 +47,6 @@ def random_model(config: LlamaConfig, device: torch.device) -> LlamaForCausalLM:
     return model.eval()
 
 
-def bundled_model(device: torch.device) -> LlamaForCausalLM:
-    """SmolLM2-135M in bfloat16, without kernels."""
-    return load(dtype=torch.bfloat16, device=str(device))[0]
-
-
 LLAMA_3_8B = LlamaConfig(
     vocab_size=128256,
     hidden_size=4096,
@@ -67,6 +58,18 @@ LLAMA_3_8B = LlamaConfig(
     rms_norm_eps=1e-5,
     rope_theta=500000.0,
 )
+SMOLLM2_135M = LlamaConfig(
+    vocab_size=49152,
+    hidden_size=576,
+    intermediate_size=1536,
+    num_hidden_layers=30,
+    num_attention_heads=9,
+    num_key_value_heads=3,
+    max_position_embeddings=8192,
+    rms_norm_eps=1e-5,
+    rope_theta=100000.0,
+    tie_word_embeddings=True,
+)
 FULL = Sizes(
     config=LLAMA_3_8B,
     product=8192,
@@ -77,7 +80,7 @@ FULL = Sizes(
     tokens=16384,
     prefill=4096,
     past=4096,
-    small=bundled_model,
+    small=SMOLLM2_135M,
     prompt=32,
     new=128,
     rounds=20,
@@ -101,7 +104,7 @@ TINY = Sizes(
     tokens=4,
     prefill=6,
     past=9,
-    small=partial(random_model, TINY_LLAMA),
+    small=TINY_LLAMA,
     prompt=4,
     new=2,
     rounds=2,

@@ -103,7 +103,7 @@ def test_what_each_call_computes_and_moves(tiny_run):
     # two layers, the last norm, the head and one row of the embedding
     layer = 32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48 + 2 * 32
     weights = 2 * layer + 32 + 48 * 32 + 32
-    assert cases["Llama-3-8B, decode step"]["bytes"] == 2 * weights
+    assert cases["Llama-3-8B's sizes, decode step"]["bytes"] == 2 * weights
 
 
 def test_what_is_around_attention_is_one_launch_each(tiny_run):

@@ -64,8 +64,8 @@ class GpuGoal:
 
 
 ATTENTION, DECODE = "causal attention", "attention in decode, 32k cache"
-AROUND, LARGE = "16k tokens", "Llama-3-8B"
-SMALL = "SmolLM2-135M"
+AROUND, LARGE = "16k tokens", "Llama-3-8B's sizes"
+SMALL = "SmolLM2-135M's sizes"
 GPU_GOALS = [
     *(
         GpuGoal(ATTENTION, case, against, limit)
