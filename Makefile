@@ -95,8 +95,8 @@ lint: $(INSTALLED) ## style and types
 # The first pass checks every shape annotation as the tests call it. The second runs without those checks what they would
 # get in the way of: wrong arguments, which must reach our own errors, compiled code, and processes of their own. The third
 # runs the Triton kernels in Triton's interpreter, with two versions of it, where there is a Triton: on Linux.
-APART = contract hugging_face notebooks parallel site kernels
-KERNELS = TRITON_INTERPRET=1 $(BIN) pytest tests/kernels $(PARALLEL)
+APART = contract hugging_face notebooks parallel site fast/kernels
+KERNELS = TRITON_INTERPRET=1 $(BIN) pytest tests/fast/kernels $(PARALLEL)
 
 .PHONY: unit
 unit: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## the package's tests and their coverage
@@ -109,7 +109,7 @@ unit: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## the package's tests and their co
 .PHONY: test-gpu
 test-gpu: $(INSTALLED) ## the kernels' tests, and all others that take a device, on a GPU
 	@$(VENV)/bin/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make test-gpu needs a CUDA GPU that torch can use, and torch.cuda.is_available() is False: make unit runs the kernels in the interpreter of Triton")'
-	@env -u TRITON_INTERPRET $(BIN) pytest tests $(patsubst %,--ignore tests/%,$(filter-out kernels,$(APART))) -k cuda -n 4 --dist loadfile
+	@env -u TRITON_INTERPRET $(BIN) pytest tests $(patsubst %,--ignore tests/%,$(filter-out fast/kernels,$(APART))) -k cuda -n 4 --dist loadfile
 
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from companion.chat import Chat
+from companion.chat.terminal import converse
 from companion.checkpoints import load
 from companion.generate import generate_stream
 from companion.model import LlamaForCausalLM
-from companion.terminal import converse
-from companion.tokenizer import Tokenizer
+from companion.tokenizers import Tokenizer
 
 DTYPES = {
     "float32": torch.float32,

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.checks import (
+from companion.refusals.attention import (
     check_key_and_value,
     check_leading_axes,
     check_mask,

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
-from companion.rope_parameters import read_scaling, rope_parameters
 from companion.rope_scaling import RopeScaling
+from companion.rope_scaling.parameters import read_scaling, rope_parameters
 
 # Options of this family that change the computation, with the one value computed here.
 ONLY: dict[str, Any] = {

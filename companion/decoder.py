@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import Cache
 from companion.config import HuggingFaceConfig, LlamaConfig, as_config
-from companion.decoder_checks import (
+from companion.heads import merge_heads, split_heads
+from companion.masks import may_attend
+from companion.mlp import LlamaMLP
+from companion.norm import LlamaRMSNorm
+from companion.refusals.decoder import (
     check_layer_input,
     check_layer_mask,
     check_options,
     check_positions,
     check_weights,
 )
-from companion.heads import merge_heads, split_heads
-from companion.masks import may_attend
-from companion.mlp import LlamaMLP
-from companion.norm import LlamaRMSNorm
 from companion.rope import LlamaRotaryEmbedding, apply_rope
 
 PositionEmbeddings = tuple[

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from companion.cache import KVCache
-from companion.generation_checks import check_cache, check_request, check_unchanged
 from companion.masks import position_ids_from_mask
 from companion.model import LlamaForCausalLM
+from companion.refusals.generate import check_cache, check_request, check_unchanged
 from companion.sampling import check_sampling, choose
 
 Ids = Int[Tensor, "batch length"]

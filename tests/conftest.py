@@ -38,7 +38,7 @@ def bundled_tokenizer():
     import gguf
 
     from companion.checkpoints import bundled_path
-    from companion.tokenizer import Tokenizer
+    from companion.tokenizers import Tokenizer
 
     fields = gguf.GGUFReader(bundled_path()).fields
     return Tokenizer.from_gguf(

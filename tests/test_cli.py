@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import tiny
+import tiny_files
 import torch
 import vocabularies
 
@@ -23,7 +24,9 @@ TEMPLATE = (
 @pytest.fixture
 def checkpoint(tmp_path):
     model = tiny.model()
-    return tiny.write_gguf(tmp_path / "tiny.gguf", model.config, model.state_dict())
+    return tiny_files.write_gguf(
+        tmp_path / "tiny.gguf", model.config, model.state_dict()
+    )
 
 
 def run(checkpoint, *arguments):
@@ -87,7 +90,7 @@ def test_stops_at_the_end_of_text_token_and_does_not_print_it(
     third = generate(model, torch.tensor([tokenizer.encode("the cat")]), 3)[
         0, -1
     ].item()
-    ending = tiny.write_gguf(
+    ending = tiny_files.write_gguf(
         tmp_path / "ending.gguf",
         model.config,
         model.state_dict(),
@@ -119,7 +122,7 @@ def test_sentencepiece_keeps_the_space_after_the_prompt(tmp_path, capsys):
     metadata = vocabularies.sentencepiece()
     model = tiny.model(vocab_size=len(metadata["tokenizer.ggml.tokens"]))
     path = tmp_path / "sentencepiece.gguf"
-    tiny.write_gguf(
+    tiny_files.write_gguf(
         path,
         model.config,
         model.state_dict(),
@@ -139,11 +142,11 @@ def test_sentencepiece_keeps_the_space_after_the_prompt(tmp_path, capsys):
 def chat_checkpoint(tmp_path):
     """A model that writes lower case letters, and a template."""
     model = tiny.model()
-    for i, token in enumerate(tiny.TOKENS):
+    for i, token in enumerate(tiny_files.TOKENS):
         if not (token.isascii() and token.islower() and len(token) == 1):
             model.lm_head.weight[i] = 0
     path = tmp_path / "chat.gguf"
-    return tiny.write_gguf(
+    return tiny_files.write_gguf(
         path,
         model.config,
         model.state_dict(),

@@ -2,6 +2,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import tiny
+import tiny_files
 
 from companion import LlamaConfig
 
@@ -47,7 +48,7 @@ def test_from_hf_reads_back_every_field():
         mlp_bias=True,
         tie_word_embeddings=True,
     )
-    assert LlamaConfig.from_hf(tiny.hf_dict(config)) == config
+    assert LlamaConfig.from_hf(tiny_files.hf_dict(config)) == config
 
 
 @pytest.mark.parametrize(

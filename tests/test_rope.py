@@ -2,13 +2,14 @@ import math
 
 import pytest
 import tiny
+import tiny_files
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from companion import LlamaRotaryEmbedding, apply_rope, rotate_half
 from companion.rope import half_from_interleaved, rope_cos_sin
-from companion.rope_scaling import inverse_frequencies
+from companion.rope_scaling.scaling import inverse_frequencies
 
 
 def rotated(x, position, theta=10000.0):
@@ -119,7 +120,7 @@ def test_reorders_a_bias_too():
 @pytest.mark.parametrize("heads", [1, 2, 3])
 def test_undoes_the_permutation_of_a_gguf(heads):
     weight = torch.randn(heads * 8, 5)
-    stored = torch.tensor(tiny.permuted(weight.numpy(), heads))
+    stored = torch.tensor(tiny_files.permuted(weight.numpy(), heads))
     assert torch.equal(half_from_interleaved(stored, heads), weight)
 
 

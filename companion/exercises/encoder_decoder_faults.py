@@ -5,15 +5,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from companion.encoder_decoder import (
-    CrossAttention,
-    TransformerDecoderLayer,
-    TransformerEncoderLayer,
-)
 from companion.exercises import encoder_decoder_mistakes as mistakes
 from companion.exercises.fault import Fault, random
 from companion.masks import padding_mask
-from companion.sinusoidal import sinusoidal_positions
+from companion.transformer_2017 import (
+    CrossAttention,
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+    sinusoidal_positions,
+)
 
 Layer = TypeVar("Layer", bound=nn.Module)
 

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from companion.encoder_decoder import (
+from companion.masks import causal_mask
+from companion.transformer_2017 import (
     CrossAttention,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
+    sinusoidal_positions,
 )
-from companion.masks import causal_mask
-from companion.sinusoidal import sinusoidal_positions
 
 
 def cross_roles_exchanged(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from companion.exercises import hugging_face_mistakes as mistakes
 from companion.exercises.fault import Fault, random
-from companion.hugging_face import attention_interface
+from companion.hugging_face.attention import attention_interface
 
 
 class Caller(nn.Module):

@@ -18,7 +18,7 @@ from companion.exercises.hugging_face_faults import (
     call,
     output_of,
 )
-from companion.hugging_face import attention_interface
+from companion.hugging_face.attention import attention_interface
 
 
 @graded

@@ -1,5 +1,5 @@
 """Mistakes in an attention function for Hugging Face's models: each imitates
-`companion.hugging_face.attention_interface` and returns what their models take.
+`companion.hugging_face.attention.attention_interface` and returns what their models take.
 """
 
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from companion.attention import scaled_dot_product_attention
-from companion.hugging_face import attention_interface
+from companion.hugging_face.attention import attention_interface
 from companion.masks import causal_mask
 
 Answer = tuple[Tensor, Tensor | None]

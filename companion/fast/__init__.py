@@ -7,7 +7,7 @@ from companion.attention import Attend, scaled_dot_product_attention
 from companion.fast import kernels
 from companion.fast.blocks import blocks
 from companion.fast.compiled import compile_decode
-from companion.fast.kernel_layers import with_kernels
+from companion.fast.kernels.layers import with_kernels
 from companion.fast.sdpa import sdpa
 from companion.fast.tiled import tiled
 from companion.fast.weights import int4, int8, packed

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from companion.cache import KVCache
 from companion.decoder import LlamaDecoderLayer, PositionEmbeddings
-from companion.fast.kernel_layers import has_kernels
-from companion.fast.model_checks import check_compilable, check_step
+from companion.fast.kernels.layers import has_kernels
 from companion.fast.recorded import Buffers, Recorded
+from companion.fast.refusals.models import check_compilable, check_step
 from companion.fast.weights import with_rows
 from companion.generate import Decode
 from companion.masks import padding_mask

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.attention_checks import check_fast, check_float16, check_fused
+from companion.fast.refusals.attention import check_fast, check_float16, check_fused
 
 
 def sdpa(

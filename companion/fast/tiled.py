@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.attention_checks import check_block, check_fast, check_float16
 from companion.fast.grouped import group_heads, group_mask, rows_times, ungroup
+from companion.fast.refusals.attention import check_block, check_fast, check_float16
 from companion.masks import may_attend
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from torch import nn
 
 from companion.fast.linear import PackedLinear, RowLinear
-from companion.fast.model_checks import check_dense, check_groups, check_packable
 from companion.fast.quantized import Int4Linear, Int8Linear
+from companion.fast.refusals.models import check_dense, check_groups, check_packable
 from companion.model import LlamaForCausalLM
 
 MakeLinear = Callable[[nn.Linear], nn.Module]

@@ -16,7 +16,7 @@ from companion.__main__ import (
     add_sampling,
     complete,
 )
-from companion.fast.kernel_layers import with_kernels_if_possible
+from companion.fast.kernels.layers import with_kernels_if_possible
 from companion.parallel.last_word import Speaker
 from companion.parallel.loading import load_share
 from companion.parallel.ranks import START, join

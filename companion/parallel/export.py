@@ -10,11 +10,16 @@ from typing import Any
 from safetensors.torch import save_file
 
 from companion.config import LlamaConfig
-from companion.generation_checks import check_model
 from companion.model import LlamaForCausalLM
-from companion.parallel.checks import check_whole
-from companion.rope_ramps import Llama3Scaling, YarnScaling
-from companion.rope_scaling import DynamicNTKScaling, LinearScaling, RopeScaling
+from companion.parallel.refusals import check_whole
+from companion.refusals.generate import check_model
+from companion.rope_scaling import (
+    DynamicNTKScaling,
+    LinearScaling,
+    Llama3Scaling,
+    RopeScaling,
+    YarnScaling,
+)
 
 ROPE_TYPES: dict[type[RopeScaling], str] = {
     LinearScaling: "linear",

@@ -9,11 +9,11 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 from tqdm import tqdm
 
-from companion.checkpoints import opened
+from companion.checkpoints.loading import opened
+from companion.checkpoints.stored import StoredTensor, fill
 from companion.model import LlamaForCausalLM
 from companion.parallel.split import split_model
-from companion.stored import StoredTensor, fill
-from companion.tokenizer import Tokenizer
+from companion.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)

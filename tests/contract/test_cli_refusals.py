@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import tiny
+import tiny_files
 import torch
 from refusal import said
 
@@ -12,7 +13,7 @@ from companion.__main__ import main
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     model = tiny.model()
-    return tiny.write_gguf(
+    return tiny_files.write_gguf(
         tmp_path_factory.mktemp("cli") / "tiny.gguf", model.config, model.state_dict()
     )
 
@@ -58,7 +59,7 @@ def test_piped_message_that_is_refused(tmp_path, monkeypatch, capsys):
     model = tiny.model()
     path = tmp_path / "chat.gguf"
     template = {"tokenizer.chat_template": "{{ messages[-1].content }}"}
-    tiny.write_gguf(path, model.config, model.state_dict(), metadata=template)
+    tiny_files.write_gguf(path, model.config, model.state_dict(), metadata=template)
     monkeypatch.setattr(sys, "stdin", io.StringIO("a" * 128 + "\nthe\n"))
     assert main(["--model", str(path)]) == 2
     assert_refused(capsys, "128 positions", "reset()")
@@ -89,7 +90,7 @@ def test_damaged_checkpoint(tmp_path, capsys):
 
 
 def test_checkpoint_without_a_tokenizer(tmp_path, capsys):
-    tiny.write_directory(tmp_path, tiny.model())
+    tiny_files.write_directory(tmp_path, tiny.model())
     assert main(["the", "--model", str(tmp_path)]) == 2
     assert_refused(capsys, "tokenizer.json", tmp_path)
 

@@ -1,5 +1,6 @@
 import pytest
 import tiny
+import tiny_files
 from refusal import said
 
 from companion import (
@@ -34,7 +35,7 @@ from companion import (
 )
 def test_option_that_is_not_computed(name, value):
     with pytest.raises(ValueError, match=said(f"{name} = {value!r}", "computes only")):
-        LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), **{name: value}))
+        LlamaConfig.from_hf(tiny_files.hf_dict(tiny.config(), **{name: value}))
 
 
 def test_mistral_with_a_window():
@@ -52,7 +53,7 @@ def test_unknown_kind_of_rope(kind, place, key):
     with pytest.raises(
         ValueError, match=said(f"rope_type = {kind!r}", "'linear'", "'llama3'")
     ):
-        LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), **{place: scaling}))
+        LlamaConfig.from_hf(tiny_files.hf_dict(tiny.config(), **{place: scaling}))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_unknown_kind_of_rope(kind, place, key):
 )
 def test_rope_parameters_that_say_no_scaling(rope, words):
     with pytest.raises(ValueError, match=said(*words)):
-        LlamaConfig.from_hf(tiny.hf_dict(tiny.config(), rope_parameters=rope))
+        LlamaConfig.from_hf(tiny_files.hf_dict(tiny.config(), rope_parameters=rope))
 
 
 @pytest.mark.parametrize(

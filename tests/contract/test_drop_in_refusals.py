@@ -7,7 +7,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from companion import KVCache, LlamaAttention, LlamaDecoderLayer
-from companion.hugging_face import attention_and_weights, attention_interface
+from companion.hugging_face.attention import attention_and_weights, attention_interface
 
 X = torch.zeros(2, 3, 16)
 

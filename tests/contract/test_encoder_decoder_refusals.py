@@ -2,13 +2,13 @@ import pytest
 import torch
 from refusal import said
 
-from companion.encoder_decoder import (
+from companion.transformer_2017 import (
     CrossAttention,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
+    sinusoidal_positions,
+    weights_from_torch,
 )
-from companion.sinusoidal import sinusoidal_positions
-from companion.torch_weights import weights_from_torch
 
 ENCODER = TransformerEncoderLayer(8, 2, 5)
 DECODER = TransformerDecoderLayer(8, 2, 5)

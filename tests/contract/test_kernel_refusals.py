@@ -12,7 +12,7 @@ from refusal import said
 
 from companion import fast
 from companion.fast import kernels
-from companion.fast.kernels import checks
+from companion.fast.kernels import refusals
 
 TILED = "fast.attention['tiled']"
 SAME = ((2, 4, 3, 8),) * 3
@@ -44,25 +44,25 @@ def zeros(*shapes, **options):
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
     """What is checked after a GPU or the interpreter was found."""
-    monkeypatch.setattr(checks, "check_runs", lambda *_: None)
+    monkeypatch.setattr(refusals, "check_runs", lambda *_: None)
 
 
 # ---- where no kernel runs
 
 
 def test_a_gpu_that_is_not_the_current_one(monkeypatch):
-    monkeypatch.setattr(checks, "installed", lambda: True)
+    monkeypatch.setattr(refusals, "installed", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     there, here = (SimpleNamespace(device=torch.device(f"cuda:{i}")) for i in (1, 0))
-    checks.check_runs("swiglu", "companion.swiglu", "gate", here)
+    refusals.check_runs("swiglu", "companion.swiglu", "gate", here)
     with pytest.raises(ValueError, match=said("gate is on cuda:1", "set_device(1)")):
-        checks.check_runs("swiglu", "companion.swiglu", "gate", there)
+        refusals.check_runs("swiglu", "companion.swiglu", "gate", there)
 
 
 @EACH
 def test_a_cpu_without_the_interpreter(run, shapes, first, instead, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setattr(checks, "installed", lambda: True)
+    monkeypatch.setattr(refusals, "installed", lambda: True)
     quotes = (f"{first} is on cpu", "CUDA GPU", instead, "TRITON_INTERPRET=1")
     with pytest.raises(ValueError, match=said(*quotes)):
         run(*zeros(*shapes))
@@ -71,7 +71,7 @@ def test_a_cpu_without_the_interpreter(run, shapes, first, instead, monkeypatch)
 @pytest.mark.parametrize(("value", "means"), [("1", True), ("0", False), ("", False)])
 def test_what_starts_the_interpreter(value, means, monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", value)
-    assert checks.interpreted() is means
+    assert refusals.interpreted() is means
 
 
 @EACH

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from companion.fast import kernels
-from companion.fast.kernels import checks
+from companion.fast.kernels import refusals
 
 triton = pytest.importorskip("triton", reason="Triton is made for Linux alone")
 BFLOAT16 = torch.bfloat16
@@ -54,7 +54,7 @@ def compiled(monkeypatch, tmp_path):
         return made
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(checks, "check_runs", lambda *_: None)
+    monkeypatch.setattr(refusals, "check_runs", lambda *_: None)
     return start
 
 

@@ -2,6 +2,7 @@ import re
 
 import pytest
 import tiny
+import tiny_files
 import torch
 import transformers
 from refusal import said
@@ -195,18 +196,18 @@ def test_layer_mask_of_integers():
 # ---- the model
 
 
-@pytest.mark.parametrize("wrong", [-1, len(tiny.TOKENS), 10**6, -(10**6)])
+@pytest.mark.parametrize("wrong", [-1, len(tiny_files.TOKENS), 10**6, -(10**6)])
 def test_id_outside_the_vocabulary(model, wrong):
     ids = torch.tensor([[0, 1, wrong, 2]])
     with pytest.raises(
         ValueError,
         match=said(
-            f"contains {wrong}", f"{len(tiny.TOKENS)} tokens", f"0 to {tiny.END}"
+            f"contains {wrong}", f"{len(tiny_files.TOKENS)} tokens", f"0 to {tiny.END}"
         ),
     ):
         model(ids)
     with pytest.raises(
-        ValueError, match=said(f"contains {wrong}", f"{len(tiny.TOKENS)} tokens")
+        ValueError, match=said(f"contains {wrong}", f"{len(tiny_files.TOKENS)} tokens")
     ):
         generate(model, ids, 1)
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import tiny
+import tiny_files
 import vocabularies
 from refusal import said
 
@@ -10,12 +11,14 @@ from companion import Tokenizer
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return Tokenizer.from_gguf(tiny.gguf_metadata(tiny.config()))
+    return Tokenizer.from_gguf(tiny_files.gguf_metadata(tiny.config()))
 
 
-@pytest.mark.parametrize("wrong", [-1, len(tiny.TOKENS), 10**9])
+@pytest.mark.parametrize("wrong", [-1, len(tiny_files.TOKENS), 10**9])
 def test_id_outside_the_vocabulary(tokenizer, wrong):
-    quotes = said(f"token id {wrong}", f"{len(tiny.TOKENS)} tokens", f"0 to {tiny.END}")
+    quotes = said(
+        f"token id {wrong}", f"{len(tiny_files.TOKENS)} tokens", f"0 to {tiny.END}"
+    )
     with pytest.raises(ValueError, match=quotes):
         tokenizer.decode([1, wrong, 2])
     with pytest.raises(ValueError, match=quotes):

@@ -19,7 +19,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.llama import modeling_llama
 
 import companion
-from companion.hugging_face import attention_and_weights
+from companion.hugging_face.attention import attention_and_weights
 
 FOLDER = Path(
     sys.prefix, "hugging_face_tests", f"transformers-{transformers.__version__}"

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import tiny
+import tiny_files
 
 from companion.__main__ import main as companion
 from companion.parallel.__main__ import first_sentence, main
@@ -12,7 +13,9 @@ from companion.parallel.__main__ import first_sentence, main
 @pytest.fixture
 def checkpoint(tmp_path):
     model = tiny.model()
-    return tiny.write_gguf(tmp_path / "tiny.gguf", model.config, model.state_dict())
+    return tiny_files.write_gguf(
+        tmp_path / "tiny.gguf", model.config, model.state_dict()
+    )
 
 
 def run(checkpoint, *arguments):
@@ -62,7 +65,7 @@ def test_what_cannot_be_done(torchrun, checkpoint, capsys, arguments, quotes):
 def test_missing_checkpoint_and_missing_tokenizer(torchrun, tmp_path, capsys):
     assert run(tmp_path / "nowhere.gguf", "the") == 2
     assert "nowhere.gguf" in capsys.readouterr().err
-    tiny.write_directory(tmp_path, tiny.model())
+    tiny_files.write_directory(tmp_path, tiny.model())
     assert run(tmp_path, "the") == 2
     assert f"no tokenizer.json in {tmp_path}" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import pytest
 import tiny
+import tiny_files
 import torch
 from torch.distributed.tensor import DTensor
 
@@ -80,8 +81,8 @@ def test_the_cache_of_a_rank_has_its_kv_heads(fake):
 def test_loaded_share_is_the_share_of_the_loaded(tmp_path, fake, rank, dtype, tied):
     model = three_heads(attention_bias=True, tie_word_embeddings=tied)
     files = [
-        tiny.write_gguf(tmp_path / "x.gguf", model.config, model.state_dict()),
-        tiny.write_directory(tmp_path, model),
+        tiny_files.write_gguf(tmp_path / "x.gguf", model.config, model.state_dict()),
+        tiny_files.write_directory(tmp_path, model),
     ]
     for path in files:
         with fake(rank, 3) as mesh:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 import tiny
+import tiny_files
 
 TORCHRUN = Path(sys.executable).with_name("torchrun")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -62,7 +63,9 @@ def checkpoint(tmp_path):
         num_key_value_heads=3,
         max_position_embeddings=100_000,
     )
-    return tiny.write_gguf(tmp_path / "tiny.gguf", model.config, model.state_dict())
+    return tiny_files.write_gguf(
+        tmp_path / "tiny.gguf", model.config, model.state_dict()
+    )
 
 
 def test_a_rank_that_is_killed_ends_the_others(checkpoint):

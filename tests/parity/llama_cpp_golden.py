@@ -17,11 +17,12 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1]))
 import tiny
+import tiny_files
 
 from companion import LlamaForCausalLM
 
 STORED = Path(__file__).with_name("llama_cpp_logits.json")
-IDS = [(7 * i * i + 3 * i + 1) % len(tiny.TOKENS) for i in range(96)]
+IDS = [(7 * i * i + 3 * i + 1) % len(tiny_files.TOKENS) for i in range(96)]
 SIZES = {"hidden_size": 64, "head_dim": 24, "intermediate_size": 96}
 
 SCALING = "llama.rope.scaling."
@@ -73,7 +74,9 @@ def write(name: str, path: Path) -> Path:
         key: torch.from_numpy(0.3 * random.standard_normal(tuple(x.shape))).float()
         for key, x in model.state_dict().items()
     }
-    return tiny.write_gguf(path, config, weights, metadata=metadata, tensors=tensors)
+    return tiny_files.write_gguf(
+        path, config, weights, metadata=metadata, tensors=tensors
+    )
 
 
 def main(python: str) -> None:

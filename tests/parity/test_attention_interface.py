@@ -6,7 +6,7 @@ import transformers
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from companion.hugging_face import (
+from companion.hugging_face.attention import (
     as_hugging_face_attention,
     attention_and_weights,
     attention_interface,

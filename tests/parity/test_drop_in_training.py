@@ -13,7 +13,7 @@ from transformers.monkey_patching import (
 
 import companion
 from companion import causal_mask
-from companion.hugging_face import attention_and_weights
+from companion.hugging_face.attention import attention_and_weights
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
 

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from companion.encoder_decoder import TransformerDecoderLayer, TransformerEncoderLayer
 from companion.masks import padding_mask
-from companion.torch_weights import weights_from_torch
+from companion.transformer_2017 import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+    weights_from_torch,
+)
 
 # (hidden_size, num_heads, intermediate_size, source length, target length)
 SIZES = [(8, 1, 16, 3, 2), (8, 2, 11, 4, 4), (60, 5, 17, 7, 5), (15, 3, 4, 2, 9)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import tiny_files
 import torch
 import torch.nn.functional as F
 
@@ -34,19 +35,19 @@ from companion import (
     split_heads,
     swiglu,
 )
-from companion.encoder_decoder import (
-    TransformerDecoderLayer,
-    TransformerEncoderLayer,
-)
 from companion.exercises.mistakes import rope_interleaved
 from companion.fast import kernels
 from companion.heads import attend_head_by_head
-from companion.hugging_face import attention_interface
+from companion.hugging_face.attention import attention_interface
 from companion.parallel.examples import attention_parts
 from companion.rope import half_from_interleaved, rope_cos_sin
 from companion.show import EqualityLedger, example, table
 from companion.show.programs import program_steps
-from companion.torch_weights import weights_from_torch
+from companion.transformer_2017 import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+    weights_from_torch,
+)
 
 KERNEL = ("attention_forward",)
 PAGE = Path(__file__).parents[2] / "book/equality_ledger.md"
@@ -148,7 +149,7 @@ def test_heads(station, x, q_k_v):
     q, k, v = (x @ w for w in both)
     heads = [split_heads(each, 2) for each in (q, k, v)]
     output = scaled_dot_product_attention(*heads)
-    ledger.exact(
+    ledger.close(  # a product of another width may sum in another order
         "head 0",
         output[0],
         "the single head above",
@@ -498,8 +499,8 @@ def test_files(station, tmp_path):
     made = tiny.model(head_dim=8)
     directory = tmp_path / "shards"
     directory.mkdir()
-    tiny.write_directory(directory, made, shards=3)
-    file = tiny.write_gguf(tmp_path / "made.gguf", made.config, made.state_dict())
+    tiny_files.write_directory(directory, made, shards=3)
+    file = tiny_files.write_gguf(tmp_path / "made.gguf", made.config, made.state_dict())
     ids = tiny.ids(2, 9)
     from_shards, _ = load(directory, device="cpu")
     from_gguf, _ = load(file, device="cpu")

@@ -2,7 +2,7 @@ import json
 
 import llama_cpp_golden
 import pytest
-import tiny
+import tiny_files
 import torch
 
 from companion import LlamaConfig, load
@@ -51,21 +51,21 @@ def write_gguf(theirs, path, **options):
     config = LlamaConfig.from_hf(theirs.config.to_dict())
     if config.tie_word_embeddings:
         del weights["lm_head.weight"]
-    return tiny.write_gguf(path / "tiny.gguf", config, weights, **options)
+    return tiny_files.write_gguf(path / "tiny.gguf", config, weights, **options)
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_gguf(hf_llama, tmp_path, options):
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **options)
+    theirs = hf_llama(vocab_size=len(tiny_files.TOKENS), **options)
     loaded, tokenizer = load(write_gguf(theirs, tmp_path), device="cpu")
-    assert tokenizer.vocab_size == len(tiny.TOKENS)
+    assert tokenizer.vocab_size == len(tiny_files.TOKENS)
     assert_same_logits(loaded, theirs)
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_gguf_and_directory_of_one_model(hf_llama, tmp_path, options):
     """The one has the rows of q and k permuted, the other not; loaded, all bits are the same."""
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **options)
+    theirs = hf_llama(vocab_size=len(tiny_files.TOKENS), **options)
     theirs.save_pretrained(tmp_path)
     of_directory, _ = load(tmp_path, device="cpu")
     of_gguf, _ = load(write_gguf(theirs, tmp_path), device="cpu")
@@ -80,7 +80,7 @@ def test_gguf_and_directory_of_one_model(hf_llama, tmp_path, options):
 def test_gguf_as_hugging_face_reads_it(hf_llama, tmp_path, name):
     from transformers import AutoModelForCausalLM
 
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS), **OPTIONS[name])
+    theirs = hf_llama(vocab_size=len(tiny_files.TOKENS), **OPTIONS[name])
     metadata = {"llama.rope.dimension_count": theirs.config.head_dim}
     path = write_gguf(theirs, tmp_path, metadata=metadata)
     read = AutoModelForCausalLM.from_pretrained(
@@ -121,7 +121,7 @@ def test_scaled_rope_of_a_gguf_is_that_of_the_model_it_was_made_from(
     scaling, metadata = SCALINGS[name]
     kind = name.split(",")[0]
     rope = {"rope_type": kind, "rope_theta": 500.0, **scaling}
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS), rope_parameters=rope)
+    theirs = hf_llama(vocab_size=len(tiny_files.TOKENS), rope_parameters=rope)
     written = {"type": kind, "factor": 4.0, **metadata}
     path = write_gguf(
         theirs,
@@ -140,7 +140,7 @@ def test_frequency_factors_of_a_gguf_are_those_of_llama_3(hf_llama, tmp_path):
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 32,
     }
-    theirs = hf_llama(vocab_size=len(tiny.TOKENS), rope_parameters=rope)
+    theirs = hf_llama(vocab_size=len(tiny_files.TOKENS), rope_parameters=rope)
     plain = 500.0 ** -(torch.arange(0, 8, 2) / 8)
     factors = (plain / theirs.model.rotary_emb.inv_freq).numpy()
     assert 1 < factors.max() <= 8.01

@@ -11,7 +11,7 @@ from companion import (
     position_ids_from_mask,
     scaled_dot_product_attention,
 )
-from companion.rope_scaling import inverse_frequencies
+from companion.rope_scaling.scaling import inverse_frequencies
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
 CONFIGS = {
@@ -177,7 +177,7 @@ FAULTS = {
     "RoPE on queries only": ("companion.decoder.apply_rope", rope_on_queries_only),
     "RoPE turned backwards": ("companion.decoder.apply_rope", backwards_rope),
     "Llama 3's scaled RoPE": (
-        "companion.rope_scaling.inverse_frequencies",
+        "companion.rope_scaling.scaling.inverse_frequencies",
         llama3_frequencies,
     ),
     "GQA heads tiled": ("companion.attention.repeat_for_query_heads", tiled_heads),

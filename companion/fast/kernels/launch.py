@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.checks import shape
 from companion.fast.kernels.arguments import power_of_two
-from companion.fast.kernels.checks import check_kernel, check_row
+from companion.fast.kernels.refusals import check_kernel, check_row
+from companion.refusals.attention import shape
 
 
 def rms_norm(

@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.attention_checks import check_block, check_fast
 from companion.fast.kernels.arguments import (
     kind_of,
     number_of_splits,
@@ -14,7 +13,8 @@ from companion.fast.kernels.arguments import (
     power_of_two,
     strides,
 )
-from companion.fast.kernels.checks import check_attention, check_kernel, interpreted
+from companion.fast.kernels.refusals import check_attention, check_kernel, interpreted
+from companion.fast.refusals.attention import check_block, check_fast
 
 
 def attention(

@@ -1,0 +1,1 @@
+"""What the fast forms refuse, with what to do instead."""

@@ -1,0 +1,110 @@
+"""What the fast forms of a model refuse, with what to do instead."""
+
+import torch
+from torch import Tensor, nn
+
+from companion.cache import KVCache
+from companion.fast.kernels.refusals import check_kernel
+from companion.fast.linear import PackedLinear, RowLinear
+from companion.fast.quantized import GROUP
+from companion.model import LlamaForCausalLM, check_own_cache
+from companion.norm import LlamaRMSNorm
+from companion.refusals.generate import check_model
+
+
+def check_dense(name: str, model: LlamaForCausalLM) -> None:
+    """Refuse a model whose weights are not those that were loaded any more.
+
+    Raises: ValueError that names the layer.
+    """
+    check_model(model)
+    for path, each in model.named_modules():
+        if isinstance(each, RowLinear | PackedLinear):
+            raise ValueError(
+                f"{path} is a {type(each).__name__}: {name} takes the model as it was "
+                "loaded, in floating point"
+            )
+
+
+def check_packable(model: LlamaForCausalLM) -> None:
+    """Refuse what oneDNN has no blocks for, or none that are fast.
+
+    Raises: ValueError that says which dtype or device it is, and what takes it.
+    """
+    check_dense("packed", model)
+    if model.device.type != "cpu":
+        raise ValueError(
+            f"the model is on {model.device}: packed is a layout for CPUs, elsewhere "
+            "use the model as it is"
+        )
+    if model.dtype not in (torch.float32, torch.bfloat16):
+        raise ValueError(
+            f"the model is {model.dtype}: oneDNN packs torch.float32 and "
+            "torch.bfloat16; convert with model.to(dtype), or use it as it is"
+        )
+
+
+def check_groups(model: LlamaForCausalLM) -> None:
+    """Refuse rows that groups of 4-bit weights do not divide.
+
+    Raises: ValueError that names the layer and its width.
+    """
+    for path, each in model.model.named_modules():
+        if isinstance(each, nn.Linear) and each.in_features % GROUP:
+            raise ValueError(
+                f"model.{path} has in_features {each.in_features}, which groups of "
+                f"{GROUP} weights do not divide: use int8"
+            )
+
+
+def check_compilable(model: LlamaForCausalLM) -> None:
+    """Refuse a packed model, whose layout the compiler cannot follow.
+
+    Raises: ValueError that names the layer.
+    """
+    check_model(model)
+    for path, each in model.named_modules():
+        if isinstance(each, PackedLinear):
+            raise ValueError(
+                f"{path} is a PackedLinear, which torch.compile cannot trace: compile "
+                "the model that packed was given"
+            )
+
+
+def check_kernels(model: LlamaForCausalLM) -> None:
+    """Refuse a model that the kernels cannot run.
+
+    Raises: ValueError that says what they need, and what runs it as it is.
+    """
+    check_dense("with_kernels", model)
+    weight = model.model.norm.weight
+    check_kernel("rms_norm", "the model as it is", **{"the model": weight})
+    if type(model.model.norm) is not LlamaRMSNorm:
+        raise ValueError("the model has kernels already: use it as it is")
+
+
+def check_step(
+    compiled_for: LlamaForCausalLM,
+    model: LlamaForCausalLM,
+    token: Tensor,
+    attention_mask: Tensor,
+    cache: KVCache,
+) -> None:
+    """Refuse another model than the one that was compiled, and a cache that does not fit.
+
+    Raises: ValueError that says what differs.
+    """
+    if model is not compiled_for:
+        raise ValueError(
+            "this step was compiled for another model: make one with "
+            "compile_decode(model)"
+        )
+    check_own_cache(cache)
+    cache.check_room(1)
+    expected = (token.shape[0], cache.length + 1)
+    if tuple(attention_mask.shape) != expected:
+        raise ValueError(
+            f"attention_mask is {tuple(attention_mask.shape)} and the cache holds "
+            f"{cache.length} tokens, the new one makes {cache.length + 1}: it must be "
+            f"(batch, kv_len) = {expected}"
+        )
