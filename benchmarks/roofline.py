@@ -137,7 +137,7 @@ def prepared(config: LlamaConfig, q_len: int, kv_len: int, **where: object) -> t
     cache = KVCache(config, 1, kv_len, **where)
     cache.keys.normal_()
     cache.values.normal_()
-    cache.advance(kv_len - q_len)
+    cache.lengths = [kv_len - q_len] * len(cache.lengths)
     x = torch.randn(1, q_len, config.hidden_size).to(**where)
     positions = torch.arange(kv_len - q_len, kv_len, device=x.device)[None]
     cos, sin = layer.rotary_emb(x, positions)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from companion.exercises import check_attention_interface, hugging_face_mistakes
 from companion.hugging_face.attention import (
-    as_hugging_face_attention,
+    as_attention_interface,
     attention_interface,
 )
 
@@ -28,7 +28,7 @@ def with_torch(module, query, key, value, attention_mask, scaling=None, **option
     "right",
     [
         attention_interface,
-        as_hugging_face_attention(F.scaled_dot_product_attention),
+        as_attention_interface(F.scaled_dot_product_attention),
         with_torch,
     ],
 )
