@@ -35,6 +35,7 @@ def scaled_dot_product_attention(
     if enable_gqa:
         check_groups(query, key, value)
     else:
+        check_query_and_key(query, key)
         check_leading_axes("query", query, "value", value)
     if not 0.0 <= dropout_p <= 1.0:
         raise ValueError(f"dropout_p is {dropout_p}: it must be between 0 and 1")

@@ -15,6 +15,7 @@ from companion import (
     next_token_probabilities,
 )
 from companion.fast import compile_decode
+from companion.hugging_face import from_hugging_face
 
 
 @pytest.fixture(scope="module")
@@ -453,7 +454,7 @@ def test_cache_that_does_not_fit_the_text(model, run, made, held, count, quotes)
     options = {"batch_size": 1, "max_length": 9, **made}
     made_for = tiny.config(head_dim=options.pop("head_dim", 4))
     cache = KVCache(made_for, **options)
-    cache.length = held
+    cache.lengths = [held] * len(cache.lengths)
     with pytest.raises(
         ValueError, match="(?s)" + "".join(f"(?=.*{re.escape(q)})" for q in quotes)
     ):
@@ -489,15 +490,20 @@ def test_first_and_last_seed(model, seed):
 
 
 @pytest.mark.parametrize("run", [generate, generate_stream])
-def test_model_of_another_class(run):
+@pytest.mark.parametrize("tied", [False, True])
+def test_model_of_another_class(run, tied):
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
     other = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(vocab_size=9, num_attention_heads=2, **sizes)
+        transformers.LlamaConfig(
+            vocab_size=9, num_attention_heads=2, tie_word_embeddings=tied, **sizes
+        )
     )
     name = "transformers.models.llama.modeling_llama.LlamaForCausalLM"
-    remedies = "load_state_dict", "hf_model.generate", "companion.LlamaForCausalLM"
+    remedies = "from_hugging_face(hf_model)", "hf_model.generate"
     with pytest.raises(ValueError, match=said(f"model is a {name}", *remedies)):
         run(other, zeros(1, 3), 2)
+    written = generate(from_hugging_face(other), zeros(1, 3), 2)
+    assert written.shape == (1, 5)
     with pytest.raises(ValueError, match=said("NoneType", *remedies)):
         run(None, zeros(1, 3), 2)
 
@@ -541,7 +547,7 @@ def test_cache_changed_while_a_stream_uses_it(model, taken, change):
     stream = generate_stream(model, zeros(1, 5), 8, past_key_values=cache)
     for _ in range(taken):
         next(stream)
-    cache.length += change
+    cache.lengths = [length + change for length in cache.lengths]
     held = 4 + taken
     with pytest.raises(ValueError, match=changed(held + change, held)):
         next(stream)
