@@ -35,7 +35,7 @@ from companion import (
     split_heads,
     swiglu,
 )
-from companion.exercises.mistakes import rope_interleaved
+from companion.exercises.rope import rope_interleaved
 from companion.fast import kernels
 from companion.heads import attend_head_by_head
 from companion.hugging_face.attention import attention_interface
