@@ -96,6 +96,6 @@ def check_whole(cache: Any) -> None:
         raise ValueError(
             f"the cache holds {max(cache.lengths)} tokens in {ahead} of its "
             f"{len(cache.lengths)} layers and {cache.length} in the others: a step "
-            "that failed midway has left it so; forget what it wrote with "
-            f"crop({cache.length})"
+            "failed midway, or layers share a layer_idx; forget what was written since "
+            f"with crop({cache.length})"
         )

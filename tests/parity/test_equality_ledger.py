@@ -36,7 +36,7 @@ from companion import (
     split_heads,
     swiglu,
 )
-from companion.exercises.mistakes import rope_interleaved
+from companion.exercises.rope import rope_interleaved
 from companion.fast import kernels
 from companion.hugging_face import attention_interface, from_hugging_face
 from companion.parallel.examples import attention_parts
