@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from companion.show.figures.svg import Figure, box, svg, text
+from companion.show.figures.svg import Figure, box, cell, svg, text
+
+CELL = 30
+FEW = 6  # keys whose cells have room for a number
 
 
 def weights_figure(
@@ -21,99 +24,66 @@ def weights_figure(
     Numbers stand in the cells where there is room for them.
     """
     heads = weights[None] if weights.ndim == 2 else weights
-    small = heads.shape[-1] > 6
-    cell, row = (26, 26) if small else (56, 36)
-    left = 10 + 8 * max(len(label) for label in queries)
-    top = 30 + (7 * max(len(label) for label in keys) if small else 20)
-    panels = []
-    for h, head in enumerate(heads.double()):
-        title = names[h] if names else ""
-        body = [text(left + head.shape[1] * cell / 2, 10, title, size=13)]
-        for j, label in enumerate(keys):
-            x = left + (j + 0.5) * cell
-            turned = f'transform="rotate(-90 {x:g} {top - 6:g})"' if small else ""
-            body.append(
-                text(
-                    x,
-                    top - (6 if small else 12),
-                    label,
-                    anchor="start" if small else "middle",
-                    size=12,
-                    extra=turned,
-                )
-            )
-        for i, label in enumerate(queries):
-            body.append(
-                text(left - 6, top + (i + 0.5) * row, label, anchor="end", size=12)
-            )
-            for j in range(head.shape[1]):
-                value = round(head[i, j].item(), 2)
-                body.append(
-                    box(left + j * cell, top + i * row, cell, row, opacity=0.6 * value)
-                )
-                if not small:
-                    body.append(
-                        text(
-                            left + (j + 0.5) * cell,
-                            top + (i + 0.5) * row,
-                            f"{value:.2f}",
-                            size=13,
-                        )
-                    )
-        width, height = left + head.shape[1] * cell + 2, top + head.shape[0] * row + 2
-        alt = f"{title or 'attention weights'}: {head.shape[0]} queries by {head.shape[1]} keys"
-        panels.append(svg(width, height, "".join(body), alt))
-    return Figure(
-        tuple(panels),
-        f"Attention weights of {len(heads)} heads"
-        if len(heads) > 1
-        else "Attention weights",
-        caption,
+    panels = tuple(
+        weights_panel(head, queries, keys, name)
+        for head, name in zip(heads.double(), names or [""] * len(heads), strict=True)
     )
+    several = f" of {len(heads)} heads" if len(heads) > 1 else ""
+    return Figure(panels, f"Attention weights{several}", caption)
+
+
+def weights_panel(
+    head: Tensor, queries: Sequence[str], keys: Sequence[str], title: str
+) -> str:
+    """The weights of one head."""
+    rows, columns = head.shape
+    numbered = columns <= FEW
+    wide, high = (56, 36) if numbered else (26, 26)
+    left = 10 + 8 * max(map(len, queries))
+    top = 30 + (20 if numbered else 7 * max(map(len, keys)))
+    body = [text(left + columns * wide / 2, 10, title, size=13)]
+    for j, key in enumerate(keys):
+        x = left + (j + 0.5) * wide
+        if numbered:
+            body.append(text(x, top - 12, key, size=12))
+        else:
+            turned = f'transform="rotate(-90 {x:g} {top - 6:g})"'
+            body.append(text(x, top - 6, key, anchor="start", size=12, extra=turned))
+    for i, (query, row) in enumerate(zip(queries, head.tolist(), strict=True)):
+        y = top + i * high
+        body.append(text(left - 6, y + high / 2, query, anchor="end", size=12))
+        for j, weight in enumerate(row):
+            x, opacity = left + j * wide, 0.6 * round(weight, 2)
+            body.append(
+                cell(x, y, wide, high, f"{weight:.2f}", opacity=opacity, size=13)
+                if numbered
+                else box(x, y, wide, high, opacity=opacity)
+            )
+    alt = f"{title or 'attention weights'}: {rows} queries by {columns} keys"
+    size = left + columns * wide + 2, top + rows * high + 2
+    return svg(*size, "".join(body), alt)
 
 
 def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
     """Bool masks (q_len, kv_len) side by side: a filled cell may be attended, an
     empty one may not.
     """
-    panels = []
-    for name, mask in masks:
-        rows, columns = mask.shape
-        cell = 30
-        width = max(columns * cell + 2, 9 * len(name) + 60)
-        left = (width - columns * cell) / 2
-        body = [text(width / 2, 10, f"{name}  ({rows}, {columns})", size=13)]
-        for i in range(rows):
-            for j in range(columns):
-                seen = bool(mask[i, j])
-                body.append(
-                    box(
-                        left + j * cell,
-                        24 + i * cell,
-                        cell,
-                        cell,
-                        opacity=0.45 if seen else 0,
-                    )
-                )
-                body.append(
-                    text(
-                        left + (j + 0.5) * cell,
-                        24 + (i + 0.5) * cell,
-                        "1" if seen else "·",
-                        size=13,
-                    )
-                )
-        alt = f"{name}: " + "; ".join(
-            "".join("1" if seen else "0" for seen in row) for row in mask.tolist()
-        )
-        panels.append(
-            svg(
-                width,
-                26 + rows * cell,
-                "".join(body),
-                alt,
-            )
-        )
-    return Figure(
-        tuple(panels), "Masks: " + ", ".join(name for name, _ in masks), caption
+    panels = tuple(mask_panel(name, mask) for name, mask in masks)
+    names = ", ".join(name for name, _ in masks)
+    return Figure(panels, f"Masks: {names}", caption)
+
+
+def mask_panel(name: str, mask: Tensor) -> str:
+    """One mask under its name and shape."""
+    rows, columns = mask.shape
+    width = max(columns * CELL + 2, 9 * len(name) + 60)
+    left = (width - columns * CELL) / 2
+    body = [text(width / 2, 10, f"{name}  ({rows}, {columns})", size=13)]
+    for i, row in enumerate(mask.tolist()):
+        for j, seen in enumerate(row):
+            x, y, label = left + j * CELL, 24 + i * CELL, "1" if seen else "·"
+            body.append(cell(x, y, CELL, CELL, label, opacity=0.45 * seen, size=13))
+    alt = f"{name}: " + "; ".join(
+        "".join("1" if seen else "0" for seen in row) for row in mask.tolist()
     )
+    return svg(width, 26 + rows * CELL, "".join(body), alt)

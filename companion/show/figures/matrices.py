@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, Number, box, svg, text
+from companion.show.figures.svg import ACCENT, SECOND, Figure, Number, cell, svg, text
 
 CELL = 40
 ROW = 30
@@ -38,22 +38,14 @@ def matrix(
     parts = [
         text(x + columns * CELL / 2, y + 10, f"{name}  ({rows}, {columns})", size=13)
     ]
-    for i in range(rows):
-        for j in range(columns):
-            value = values[i, j].item()
-            strength = 0.08 + 0.34 * abs(value) / largest
+    for i, row in enumerate(values.tolist()):
+        for j, value in enumerate(row):
             left, top = x + j * CELL, y + 24 + i * ROW
+            strength = 0.08 + 0.34 * abs(value) / largest
+            shade = SECOND if i == highlight else color
             parts.append(
-                box(
-                    left,
-                    top,
-                    CELL,
-                    ROW,
-                    opacity=strength,
-                    color=SECOND if i == highlight else color,
-                )
+                cell(left, top, CELL, ROW, number(value), opacity=strength, color=shade)
             )
-            parts.append(text(left + CELL / 2, top + ROW / 2, number(value)))
     return "".join(parts)
 
 
@@ -108,38 +100,19 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
         )
     rows, columns = a.shape[0], b.shape[0]
     product = torch.matmul(a, b)
-    cell, high, left, top = 96, 40, 92, 46
-    body = [
-        text(left + columns * cell / 2, 10, f"result {tuple(product.shape)}", size=13)
-    ]
+    wide, high, left, top = 96, 40, 92, 46
+    title = f"result {tuple(product.shape)}"
+    body = [text(left + columns * wide / 2, 10, title, size=13)]
     for k in range(columns):
-        body.append(text(left + (k + 0.5) * cell, 34, f"b[{k}]", size=13))
+        body.append(text(left + (k + 0.5) * wide, 34, f"b[{k}]", size=13))
     for j in range(rows):
-        body.append(
-            text(left - 8, top + (j + 0.5) * high, f"a[{j}, 0]", anchor="end", size=13)
-        )
+        y = top + j * high
+        body.append(text(left - 8, y + high / 2, f"a[{j}, 0]", anchor="end", size=13))
         for k in range(columns):
             assert torch.equal(product[j, k], a[j, 0] @ b[k])
-            body.append(
-                box(
-                    left + k * cell,
-                    top + j * high,
-                    cell,
-                    high,
-                    opacity=0.12 + 0.1 * ((j + k) % 2),
-                )
-            )
-            body.append(
-                text(
-                    left + (k + 0.5) * cell,
-                    top + (j + 0.5) * high,
-                    f"a[{j}, 0] @ b[{k}]",
-                    size=12,
-                )
-            )
+            x, label = left + k * wide, f"a[{j}, 0] @ b[{k}]"
+            shade = 0.12 + 0.1 * ((j + k) % 2)
+            body.append(cell(x, y, wide, high, label, opacity=shade, size=12))
     alt = f"{rows} by {columns} cells; row j, column k holds a[j, 0] @ b[k]"
-    return Figure(
-        (svg(left + columns * cell + 2, top + rows * high + 2, "".join(body), alt),),
-        alt,
-        caption,
-    )
+    size = left + columns * wide + 2, top + rows * high + 2
+    return Figure((svg(*size, "".join(body), alt),), alt, caption)

@@ -89,6 +89,22 @@ def box(
     )
 
 
+def cell(
+    x: Number,
+    y: Number,
+    width: Number,
+    height: Number,
+    label: str,
+    *,
+    opacity: Number,
+    color: str = ACCENT,
+    size: Number = 14,
+) -> str:
+    """A box with its label in the middle."""
+    drawn = box(x, y, width, height, opacity=opacity, color=color)
+    return drawn + text(x + width / 2, y + height / 2, label, size=size)
+
+
 def arrow(x: Number, start: Number, end: Number) -> str:
     """An arrow straight down, or up where `end` is above `start`."""
     way = 1 if end > start else -1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Bool
 from torch import Tensor
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, box, svg, text
+from companion.show.figures.svg import ACCENT, SECOND, Figure, cell, svg, text
 
 CELL = 30
 
@@ -21,20 +21,23 @@ def calls_figure(
     """
     panels, counts = [], []
     for name, masks in runs:
-        length, first, body = masks[-1].shape[1], 0, []
-        for number, mask in enumerate(masks, start=1):
-            color = SECOND if number % 2 else ACCENT
-            for i, row in enumerate(mask.tolist(), start=first):
-                for j, used in enumerate(row):
-                    x, y = 1 + j * CELL, 24 + i * CELL
-                    opacity = 0.4 if used else 0.08
-                    body.append(box(x, y, CELL, CELL, opacity=opacity, color=color))
-                    label = str(number) if used else "·"
-                    body.append(text(x + CELL / 2, y + CELL / 2, label, size=13))
-            first += mask.shape[0]
-        count = sum(mask.numel() for mask in masks)
+        length, count = masks[-1].shape[1], sum(mask.numel() for mask in masks)
         counts.append(f"{name}: {count} cells computed, calls made: {len(masks)}")
         title = text(length * CELL / 2 + 1, 10, name, size=13)
         width = max(length * CELL, 8 * len(name)) + 2
-        panels.append(svg(width, 26 + length * CELL, title + "".join(body), counts[-1]))
+        panels.append(svg(width, 26 + length * CELL, title + cells(masks), counts[-1]))
     return Figure(tuple(panels), "; ".join(counts), caption)
+
+
+def cells(masks: Sequence[Bool[Tensor, "_ _"]]) -> str:
+    """What each call of a run computes, its rows below those of the calls before."""
+    first, drawn = 0, []
+    for number, mask in enumerate(masks, start=1):
+        color = SECOND if number % 2 else ACCENT
+        for i, row in enumerate(mask.tolist(), start=first):
+            for j, used in enumerate(row):
+                label, opacity = (str(number), 0.4) if used else ("·", 0.08)
+                place = 1 + j * CELL, 24 + i * CELL, CELL, CELL
+                drawn.append(cell(*place, label, opacity=opacity, color=color, size=13))
+        first += mask.shape[0]
+    return "".join(drawn)
