@@ -7,8 +7,8 @@ from companion import show
 def test_is_the_text_of_the_file():
     shown = show.source(companion.repeat_kv)
     assert "companion/gqa.py" in shown._repr_markdown_()
-    assert "```python\ndef repeat_kv(" in shown._repr_markdown_()
-    assert repr(shown).startswith("# companion/gqa.py\ndef repeat_kv(")
+    assert "\ndef repeat_kv(" in shown._repr_markdown_()
+    assert repr(shown).startswith("# companion/gqa.py\n")
 
 
 def test_methods_lose_their_indent():

@@ -36,16 +36,12 @@ def output_shapes(model: nn.Module, inputs: Tensor) -> Shapes:
     return shapes
 
 
-def first(output: Any) -> Tensor:
-    """The tensor that a module or function returns, alone or before others."""
-    return output[0] if isinstance(output, tuple) else output
-
-
 def recording_hook(shapes: Shapes, name: str) -> Callable[..., None]:
     """A forward hook that notes the shape of a module's output under `name`."""
 
     def hook(module: nn.Module, arguments: tuple, output: Any) -> None:
-        shapes[name] = tuple(first(output).shape)
+        first = output[0] if isinstance(output, tuple) else output  # as of cos and sin
+        shapes[name] = tuple(first.shape)
 
     return hook
 
@@ -55,11 +51,11 @@ def recording_attend(shapes: Shapes, name: str, attend: Attend) -> Attend:
     `name`.
     """
 
-    def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:
+    def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
         output = attend(query, key, value, **options)
         repeated = repeat_kv(key, query.shape[1] // key.shape[1])
-        weights = attention_weights(query, repeated, options["attn_mask"])
-        made = {"query": query, "key": key, "weights": weights, "heads": first(output)}
+        weights = attention_weights(query, repeated)  # masked or not, of one shape
+        made = {"query": query, "key": key, "weights": weights, "heads": output}
         shapes.update({f"{name}.{part}": tuple(x.shape) for part, x in made.items()})
         return output
 
