@@ -26,8 +26,8 @@ from companion import (
 )
 from companion.attention import later, repeat_for_query_heads, softmax
 from companion.mlp import swiglu
-from companion.show.cost import CostCounter
-from companion.show.roofline import predicted_and_measured
+from companion.show.ledgers.cost import CostCounter
+from companion.show.measurements.predictions import predicted_and_measured
 
 CONFIG = LlamaConfig(
     hidden_size=2048,

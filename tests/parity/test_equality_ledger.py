@@ -42,7 +42,7 @@ from companion.hugging_face import attention_interface, from_hugging_face
 from companion.parallel.examples import attention_parts
 from companion.rope import half_from_interleaved, rope_cos_sin
 from companion.show import EqualityLedger, example, table
-from companion.show.programs import program_steps
+from companion.show.kernels.programs import program_steps
 from companion.transformer_2017 import (
     TransformerDecoderLayer,
     TransformerEncoderLayer,
