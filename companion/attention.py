@@ -36,7 +36,9 @@ def attention_weights(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = query @ key.mT
     scores *= scale  # in place: no second tensor of this size
-    return masked_softmax(scores, not_later(scores) if is_causal else attn_mask)
+    if is_causal:
+        scores.masked_fill_(later(scores), -math.inf)
+    return masked_softmax(scores, attn_mask)
 
 
 @guarded_by(refusals.scaled_dot_product_attention)
@@ -82,19 +84,18 @@ def masked_softmax(
         return torch.softmax(scores, dim=-1, dtype=wide).to(scores.dtype)
     if mask.dtype != torch.bool:
         # float16's lowest number, common for "masked", would overflow to -inf in float16
-        biased, mask = scores.to(wide) + mask, ~mask.isneginf()
-        return masked_softmax(biased, mask).to(scores.dtype)
+        hidden = mask.isneginf()
+        biased = scores.to(wide) + mask.masked_fill(hidden, 0.0)
+        return masked_softmax(biased, ~hidden).to(scores.dtype)
     empty = ~mask.any(dim=-1, keepdim=True)
-    scores.masked_fill_(~mask, -math.inf).masked_fill_(empty, 0.0)
+    scores.masked_fill_(~(mask | empty), -math.inf)
     return masked_softmax(scores, None).masked_fill(empty, 0.0)
 
 
-def not_later(
-    scores: Float[Tensor, "*batch q_len kv_len"],
-) -> Bool[Tensor, "q_len kv_len"]:
-    """The keys that torch's `is_causal` shows: those up to the query's own place."""
+def later(scores: Float[Tensor, "*batch q_len kv_len"]) -> Bool[Tensor, "q_len kv_len"]:
+    """The keys that torch's `is_causal` hides: those behind the query's own place."""
     every = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
-    return every.tril()
+    return every.triu(diagonal=1)
 
 
 def repeat_for_query_heads(

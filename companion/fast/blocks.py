@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.attention import not_later
+from companion.attention import later
 from companion.fast.grouped import group_heads, group_mask, rows_times, ungroup
 from companion.fast.refusals.attention import check_block, check_fast, check_float16
 
@@ -49,7 +49,7 @@ def blocks(
         scores *= scale
         if is_causal:  # only the square on the diagonal holds keys of the future
             diagonal = scores[..., start:]
-            diagonal.masked_fill_(~not_later(diagonal), -math.inf)
+            diagonal.masked_fill_(later(diagonal), -math.inf)
         weights = masked_softmax(
             scores, None if block_mask is None else block_mask[..., keys]
         )

@@ -128,16 +128,16 @@ def tiled_heads(query, key, value):
 
 
 def shifted_mask(offset):
-    """What `is_causal` shows, with a diagonal that lies `offset` keys further on; the
+    """What `is_causal` hides, with a diagonal that lies `offset` keys further on; the
     first key stays, because a query without any would show as NaN.
     """
 
-    def not_later(scores):
-        shown = torch.ones(scores.shape[-2:], dtype=torch.bool).tril(offset)
-        shown[:, 0] = True
-        return shown
+    def later(scores):
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1 + offset)
+        hidden[:, 0] = False
+        return hidden
 
-    return not_later
+    return later
 
 
 def swapped_swiglu(gate, up):
@@ -181,8 +181,8 @@ FAULTS = {
         llama3_frequencies,
     ),
     "GQA heads tiled": ("companion.attention.repeat_for_query_heads", tiled_heads),
-    "mask lets one later token in": ("companion.attention.not_later", shifted_mask(1)),
-    "mask hides the token itself": ("companion.attention.not_later", shifted_mask(-1)),
+    "mask lets one later token in": ("companion.attention.later", shifted_mask(1)),
+    "mask hides the token itself": ("companion.attention.later", shifted_mask(-1)),
     "gate and up swapped": ("companion.mlp.swiglu", swapped_swiglu),
     "ReLU for SiLU": ("companion.mlp.swiglu", relu_swiglu),
     "norm after instead of before": (

@@ -20,7 +20,7 @@ from companion import (
     scaled_dot_product_attention,
     show,
 )
-from companion.model import check_ids
+from companion.refusals.model import check_ids
 from companion.show import example
 from companion.show.ledgers.ledger import Ledger
 from companion.show.tables import amount, ratio
@@ -147,7 +147,7 @@ class TestBeside:
         theirs = show.ledger(companion.attention_weights, *carried()[:2])
         [(_, mine), (_, its)] = show.beside(ours, theirs, [("weights", "return")]).rows
         assert mine.source.startswith("weights =")
-        assert its.source.startswith("return softmax")
+        assert its.source.startswith("return masked_softmax")
 
     def test_writes_out_a_second_tensor_of_a_statement(self):
         layer = example.decoder_layer()
@@ -157,7 +157,7 @@ class TestBeside:
         ).rows
         assert shape == (1, 1, 2, 2)
         assert ours.source == theirs.source
-        assert ours.source.startswith("query, key = (apply_rope(query")
+        assert ours.source.startswith("query, key = self.rotate(query")
         assert ours.source.endswith("  # key")
 
     def test_refuses_steps_that_differ(self):
@@ -182,14 +182,15 @@ class TestCosts:
         attention, cos_sin = layer.self_attn, layer.rotary_emb(x, torch.arange(5)[None])
         query = torch.randn(2, 4, 5, 4)
         calls = {
-            "hidden_states = self.input_layernorm": lambda: layer.input_layernorm(x),
-            "hidden_states, _ = self.self_attn": lambda: attention(x, cos_sin),
+            "normed = self.input_layernorm": lambda: layer.input_layernorm(x),
+            "attended = self.self_attn": lambda: attention(x, cos_sin),
             "query = split_heads(": lambda: attention.q_proj(x),
             "key = split_heads(": lambda: attention.k_proj(x),
             "value = split_heads(": lambda: attention.v_proj(x),
             "output = self.attend(": lambda: (query @ query.mT) @ query,
-            "return (self.o_proj(": lambda: attention.o_proj(x),
-            "hidden_states = self.mlp": lambda: layer.mlp(x),
+            "return self.o_proj(": lambda: attention.o_proj(x),
+            "return hidden_states + self.mlp": lambda: layer.mlp(x),
+            "return self.down_proj(": lambda: layer.mlp(x),
         }
         for begins, call in calls.items():
             assert step_of(ledger, begins).flops == counted(call), begins
@@ -201,7 +202,7 @@ class TestCosts:
     def test_layer_has_the_flops_of_its_weights_and_scores(self, q_len, held):
         config = tiny.config()
         cache = KVCache(config, 1, 16)
-        cache.length = held
+        cache.lengths = [held] * len(cache.lengths)
         ledger = show.ledger(
             tiny.model().model.layers[0],
             torch.randn(1, q_len, 16),
@@ -278,7 +279,7 @@ class TestCosts:
     def test_cache_writes_the_new_tokens_and_reads_them_all(self):
         config = tiny.config()
         layer, cache = tiny.model().model.layers[1], KVCache(config, 1, 100)
-        cache.length = 7
+        cache.lengths = [7] * len(cache.lengths)
         ledger = show.ledger(
             layer, torch.randn(1, 2, 16), past_key_values=cache, depth=2
         )
@@ -301,7 +302,7 @@ class TestMeta:
         for where in ("cpu", "meta"):
             model = tiny.model().to(where)
             cache = KVCache(config, 2, 9, device=where)
-            cache.length = held
+            cache.lengths = [held] * len(cache.lengths)
             ids = tiny.ids(2, q_len).to(where)
             ledgers.append(show.ledger(model, ids, past_key_values=cache, depth=3))
         real, meta = ledgers
@@ -324,7 +325,7 @@ class TestMeta:
         assert time.process_time() - start < 5  # where 9 TFLOPs take minutes
         assert all(step.value.is_meta for step in ledger.steps)
         assert ledger.total.flops == layer_flops(LLAMA_70B, 4096, 4096)
-        down = step_of(ledger, "hidden_states = self.mlp")
+        down = step_of(ledger, "return hidden_states + self.mlp")
         assert down.symbols == "(1, length, hidden)"
         attend = step_of(ledger, "output = self.attend(")
         assert attend.symbols == "(1, heads, length, head_dim)"
@@ -364,7 +365,7 @@ class TestSmolLM2:
             text = repr(ledger)
             assert len(re.findall("4 × hidden_states = layer", text)) == 1
             assert f"4 × {each:,}" in text
-            assert text.count("self.mlp(hidden_states)") == 1
+            assert text.count("self.mlp(normed)") == 1
             assert f"4 × {amount(each)}" in repr(ledger.costs())
             assert len(text.splitlines()) < 40
 
@@ -462,8 +463,8 @@ class TestTables:
         table = ledger.costs()
         assert table.head == ["step", "shape", "FLOPs", "read", "written", "FLOPs/byte"]
         [mlp] = [row for row in table.rows if "self.mlp" in str(row[0])]
-        step = step_of(ledger, "hidden_states = self.mlp")
-        assert mlp[2:] == ["26.5 M", "10.8 MB", "134 kB", ratio(step.intensity)]
+        step = step_of(ledger, "return hidden_states + self.mlp")
+        assert mlp[2:] == ["26.5 M", "10.8 MB", "146 kB", ratio(step.intensity)]
         total = ledger.total
         assert table.rows[-1] == [
             "whole call", "", amount(total.flops), amount(total.bytes_read, "B"),
