@@ -167,8 +167,10 @@ class LlamaDecoderLayer(nn.Module):
         normed = self.input_layernorm(hidden_states)
         attended = self.self_attn(normed, angles, attention_mask, past_key_values)
         hidden_states = hidden_states + attended
+
         normed = self.post_attention_layernorm(hidden_states)
-        return hidden_states + self.mlp(normed)
+        transformed = self.mlp(normed)
+        return hidden_states + transformed
 
     def angles(
         self,

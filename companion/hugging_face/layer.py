@@ -107,5 +107,7 @@ class LlamaDecoderLayer(modeling_llama.LlamaDecoderLayer):
             normed, position_embeddings, attention_mask, past_key_values, **options
         )
         hidden_states = hidden_states + attended
+
         normed = self.post_attention_layernorm(hidden_states)
-        return hidden_states + self.mlp(normed)
+        transformed = self.mlp(normed)
+        return hidden_states + transformed

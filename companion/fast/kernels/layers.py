@@ -99,7 +99,8 @@ class KernelDecoderLayer(LlamaDecoderLayer):
         normed, hidden_states = kernels.add_rms_norm(
             attended, hidden_states, norm.weight, norm.eps
         )
-        return hidden_states + self.mlp(normed)
+        transformed = self.mlp(normed)
+        return hidden_states + transformed
 
 
 FORMS: dict[type[nn.Module], type[nn.Module]] = {

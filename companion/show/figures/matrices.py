@@ -109,7 +109,7 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
         y = top + j * high
         body.append(text(left - 8, y + high / 2, f"a[{j}, 0]", anchor="end", size=13))
         for k in range(columns):
-            assert torch.equal(product[j, k], a[j, 0] @ b[k])
+            torch.testing.assert_close(product[j, k], a[j, 0] @ b[k])
             x, label = left + k * wide, f"a[{j}, 0] @ b[{k}]"
             shade = 0.12 + 0.1 * ((j + k) % 2)
             body.append(cell(x, y, wide, high, label, opacity=shade, size=12))
