@@ -122,8 +122,8 @@ def generate_stream(
     if attention_mask is not None:
         mask = attention_mask.to(device).long()
     generator = None if seed is None else torch.Generator(device).manual_seed(seed)
-    limits = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    pick = partial(choose, generator=generator, **limits)
+    limits = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p)
+    pick = partial(limits, generator=generator)
     stop = tuple(i for i in stop_tokens if 0 <= i < model.config.vocab_size)
     return stream_tokens(
         model, input_ids, mask, cache, cache.length, max_new_tokens, pick, stop, decode

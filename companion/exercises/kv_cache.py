@@ -165,7 +165,8 @@ def decode_rope_after_cache(model: LlamaForCausalLM, input_ids: Tensor) -> Tenso
     """Keys are cached before RoPE and all rotated by the newest token's angle, so
     that every distance is 0.
     """
-    cache = room_for(model, *input_ids.shape, UnrotatedKeys)
+    batch, length = input_ids.shape
+    cache = room_for(model, batch, length, UnrotatedKeys)
 
     def step(model: LlamaForCausalLM, token: Tensor, _: KVCache) -> Tensor:
         def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:

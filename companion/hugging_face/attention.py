@@ -47,7 +47,9 @@ def attention_and_weights(
     return weights @ value, weights
 
 
-def as_attention_interface(attend: Attend) -> Callable[..., Attended]:
+def as_attention_interface(
+    attend: Attend | Callable[..., tuple[Tensor, Tensor]],
+) -> Callable[..., Attended]:
     """`attend` as a function for Hugging Face's `AttentionInterface`.
 
     It takes query, key and value as their attention modules hand them over, (batch,

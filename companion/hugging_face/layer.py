@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig
 from transformers.models.llama import modeling_llama
 
-import companion
+from companion import decoder
 from companion.cache import Cache
 from companion.config import as_config
 from companion.decoder import Mask, PositionEmbeddings, cached_length
@@ -33,8 +33,8 @@ class LlamaAttention(modeling_llama.LlamaAttention):
     refuses, and for an option that is not computed here.
     """
 
-    rotate = companion.LlamaAttention.rotate
-    who_sees_whom = companion.LlamaAttention.who_sees_whom
+    rotate = decoder.LlamaAttention.rotate
+    who_sees_whom = decoder.LlamaAttention.who_sees_whom
 
     def __init__(self, config: LlamaConfig, layer_idx: int):
         as_config(config)
@@ -44,7 +44,7 @@ class LlamaAttention(modeling_llama.LlamaAttention):
     def forward(
         self,
         hidden_states: HiddenStates,
-        position_embeddings: PositionEmbeddings | None = None,
+        position_embeddings: PositionEmbeddings,
         attention_mask: Mask | None = None,
         past_key_values: Cache | None = None,
         **options: Any,

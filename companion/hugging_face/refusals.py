@@ -64,7 +64,7 @@ def attention_interface(
 def attention(
     self: Any,
     hidden_states: Tensor,
-    position_embeddings: Any = None,
+    position_embeddings: Any,
     attention_mask: Tensor | None = None,
     past_key_values: Any = None,
     **options: Any,
