@@ -31,13 +31,17 @@ def machine() -> dict:
 
 
 def commit() -> str:
-    """The commit of the working tree; COMMIT says it where there is no repository."""
+    """The commit of the working tree: what COMMIT says, as a copy may lie in a repository
+    that is at another one, or else the repository.
+    """
+    if said := os.environ.get("COMMIT"):
+        return said
     command = ["git", "rev-parse", "--short", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return os.environ.get("COMMIT", "")
-    return found.stdout.strip() or os.environ.get("COMMIT", "")
+        return ""
+    return found.stdout.strip()
 
 
 def write(name: str, result: dict) -> None:

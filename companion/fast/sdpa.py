@@ -1,5 +1,8 @@
 """torch's own attention, kept on its fused kernels."""
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -38,7 +41,8 @@ def sdpa(
     query, key, value = (
         x.expand(*before, *x.shape[shared:]) for x in (query, key, value)
     )
-    output = F.scaled_dot_product_attention(
+    attend = F.scaled_dot_product_attention if query.device.type == "cpu" else on_a_gpu
+    output = attend(
         query,
         key,
         value,
@@ -62,3 +66,42 @@ def four_axes(x: Tensor) -> Tensor:
     """(batch, heads, length, width), missing axes 1, the last side by side in memory."""
     x = x[(None,) * (4 - x.ndim)]
     return x if x.stride(-1) == 1 else x.contiguous()
+
+
+# ---- what torch does otherwise on a GPU, as of 2.11
+
+
+def on_a_gpu(
+    query: Float[Tensor, "batch heads q_len head_dim"],
+    key: Float[Tensor, "batch kv_heads kv_len head_dim"],
+    value: Float[Tensor, "batch kv_heads kv_len head_dim"],
+    attn_mask: Tensor | None,
+    **options: Any,
+) -> Float[Tensor, "batch heads q_len head_dim"]:
+    """Attention by torch, with the answers that it gives on a CPU.
+
+    On a GPU it gives None for an empty batch, reads a mask as if it were of the query's
+    dtype and its last axis in full, and leaves in a row that may attend to nothing what
+    its kernel had there.
+    """
+    if not (query.numel() and key.numel()):
+        return torch.zeros_like(query)
+    if attn_mask is None:
+        return F.scaled_dot_product_attention(query, key, value, **options)
+    attn_mask = four_axes(attn_mask.expand(*attn_mask.shape[:-1], key.shape[-2]))
+    if attn_mask.dtype == torch.bool:
+        allowed = attn_mask
+    else:
+        allowed = attn_mask != -math.inf
+        attn_mask = in_reach(attn_mask, query.dtype)
+    output = F.scaled_dot_product_attention(query, key, value, attn_mask, **options)
+    return output.masked_fill(~allowed.any(dim=-1, keepdim=True), 0)
+
+
+def in_reach(attn_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A float mask in the query's dtype, in which -inf and the lowest numbers stay apart:
+    torch's kernels multiply it by log2(e), which makes -inf of the lowest.
+    """
+    lowest = max(torch.finfo(dtype).min, -1e38)
+    low = attn_mask.clamp(min=lowest)
+    return torch.where(attn_mask == -math.inf, attn_mask, low).to(dtype)

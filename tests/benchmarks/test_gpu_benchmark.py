@@ -220,7 +220,10 @@ def test_a_failure_is_shown_in_short():
 
 def test_figures_are_ratios_of_rounds_and_shares_of_the_ceilings():
     measured = {
-        "matmul ceiling": {"seconds": {"torch": [1.0, 2.0, 9.0]}, "flops": 800},
+        "matmul ceiling": {
+            "seconds": {"torch": [3.0, 3.0, 1.0], "torch, transposed": [1.0, 2.0, 9.0]},
+            "flops": 800,
+        },
         "copy bandwidth": {"error": "failed"},
     }
     ceilings = gpu.ceilings(measured)

@@ -149,20 +149,35 @@ def resources(kernel, path):
     return {name: int(n) for name, n in re.findall(r"(REG|STACK):(\d+)", said)}
 
 
+def on_tensor_cores():
+    """The sizes that are tried for 16 bits: the tile's, warps, stages."""
+    from companion.fast.kernels.forward import CONFIGURATIONS, for_dtype
+
+    kept = for_dtype(CONFIGURATIONS, {"query": torch.empty(1, dtype=BFLOAT16)})
+    return [(*c.kwargs.values(), c.num_warps, c.num_stages) for c in kept]
+
+
+SIZES = on_tensor_cores()
+LARGEST, *OTHERS = SIZES  # Hopper's: half of what it holds is in shared memory there
+
+
 @pytest.mark.filterwarnings("ignore:.*FP_FUSION")
 @pytest.mark.parametrize(
-    ("q_block", "kv_block", "num_warps", "num_stages"),
-    [(128, 128, 8, 2), (128, 64, 8, 3), (64, 64, 4, 3)],
+    ("capability", "sizes"),
+    [*((90, each) for each in SIZES), *((80, each) for each in OTHERS)],
+    ids=str,
 )
-def test_registers_are_enough(
-    compiled, tmp_path, q_block, kv_block, num_warps, num_stages
-):
-    """A variable that finds no register goes to memory, the slowest there is."""
-    made = compiled(90, num_warps=num_warps, num_stages=num_stages)
+@pytest.mark.parametrize("heads", ["16 of 4", "9 of 3"])
+def test_registers_are_enough(compiled, tmp_path, heads, capability, sizes):
+    """A variable that finds no register goes to memory, the slowest there is; the newest
+    Triton leaves two of hundreds there on the older GPU.
+    """
+    q_block, kv_block, num_warps, num_stages = sizes
+    made = compiled(capability, num_warps=num_warps, num_stages=num_stages)
     options = {"is_causal": True, "q_block": q_block, "kv_block": kv_block}
-    kernels.attention(*tensors(256, 256, (32, 8, 128)), enable_gqa=True, **options)
+    kernels.attention(*tensors(256, 256, HEADS[heads]), enable_gqa=True, **options)
     used = resources(made[0][1], tmp_path / "kernel.cubin")
-    assert used["STACK"] == 0
+    assert used["STACK"] <= 8
     assert used["REG"] <= 255
 
 
@@ -192,11 +207,11 @@ def test_tuning_tries_once_for_each_power_of_two(compiled, monkeypatch):
 
     monkeypatch.setattr(Autotuner, "_bench", trial)
     made = compiled(90)
-    for kv_len, trials in ((600, 8), (700, 0), (1100, 8)):
+    for kv_len, trials in ((600, 5), (700, 0), (1100, 5)):
         tried.clear()
         kernels.attention(*tensors(9, kv_len), enable_gqa=True, is_causal=True, past=4)
         assert len(tried) == trials
-    for kv_len, trials in ((600, 6), (700, 0), (1100, 6)):
+    for kv_len, trials in ((600, 4), (700, 0), (1100, 4)):
         tried.clear()
         kernels.attention(*tensors(1, kv_len), enable_gqa=True)
         assert len(tried) == trials

@@ -1,6 +1,8 @@
 """Every fast form of attention by one body: against torch in float64, and the plain form's error."""
 
+import importlib
 import math
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -16,8 +18,6 @@ from attention_cases import (
     masks,
     tensors,
 )
-from hypothesis import example, given
-from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from companion import (
@@ -31,7 +31,7 @@ from companion import (
 )
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
-# "triton" runs on a GPU or in Triton's interpreter only: tests/kernels has the same tests of it
+# "triton" runs on a GPU or in Triton's interpreter only: tests/fast/kernels has the same of it
 HERE = [name for name in fast.attention if name != "triton"]
 FORMS = {
     "plain": (fast.attention["plain"], {}),
@@ -117,22 +117,6 @@ def test_strides_do_not_matter(form):
     for given_ in (strided, split):
         output = form[0](*given_, is_causal=True, enable_gqa=True, **form[1])
         torch.testing.assert_close(output, expected)
-
-
-@example(q_len=5, extra=2, q_block=1, kv_block=1, group=2, kind="is_causal")
-@example(q_len=5, extra=2, q_block=1, kv_block=1, group=2, kind="bool")
-@given(
-    q_len=st.integers(0, 20), extra=st.integers(0, 9), q_block=st.integers(1, 25),
-    kv_block=st.integers(1, 25), group=st.integers(1, 3), kind=st.sampled_from(KINDS),
-)  # fmt: skip
-def test_any_block_size(q_len, extra, q_block, kv_block, group, kind):
-    torch.manual_seed(q_len)
-    shape = (1, 2 * group, 2, q_len, q_len + extra)
-    query, key, value = tensors(shape, torch.float64, value_dim=3)
-    options = masks(query, key)[kind]
-    sizes = {"q_block": q_block, "kv_block": kv_block}
-    assert_right((fast.tiled, sizes), query, key, value, **options)
-    assert_right((fast.blocks, {"q_block": q_block}), query, key, value, **options)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
@@ -281,6 +265,81 @@ def test_sdpa_stays_on_the_fused_kernel():
         with Fused() as watch:
             fast.sdpa(*inputs, **options)
         assert watch.fused
+
+
+# ---- sdpa on a GPU, by a stand-in for torch's kernels there
+
+
+def torch_on_a_gpu(query, key, value, attn_mask=None, **options):
+    """torch's attention, with what it was seen to do on an H200 (torch 2.11)."""
+    if not query.numel():
+        return None
+    if attn_mask is None:
+        return F.scaled_dot_product_attention(query, key, value, **options)
+    assert attn_mask.shape[-1] == key.shape[-2], "last dimension must be contiguous"
+    assert attn_mask.stride(-1) == 1, "last dimension must be contiguous"
+    empty = attn_mask == (False if attn_mask.dtype == torch.bool else -math.inf)
+    if attn_mask.dtype != torch.bool:
+        assert attn_mask.dtype == query.dtype, "the mask is misread"
+        base_2 = attn_mask.to(torch.promote_types(query.dtype, torch.float32)) / 0.6931
+        attn_mask = attn_mask.masked_fill(base_2.isinf(), -math.inf)
+    output = F.scaled_dot_product_attention(query, key, value, attn_mask, **options)
+    return output.masked_fill(empty.all(dim=-1, keepdim=True), math.nan)
+
+
+@pytest.fixture
+def sdpa_on_a_gpu(monkeypatch):
+    """What `fast.sdpa` computes of tensors that are on a GPU, here on the CPU."""
+    sdpa = importlib.import_module("companion.fast.sdpa")
+    stand_in = SimpleNamespace(scaled_dot_product_attention=torch_on_a_gpu)
+
+    def attend(query, key, value, attn_mask=None, **options):
+        if attn_mask is not None:
+            attn_mask = sdpa.four_axes(sdpa.as_wide(attn_mask, query))
+        monkeypatch.setattr(sdpa, "F", stand_in)
+        return sdpa.on_a_gpu(query, key, value, attn_mask, **options)
+
+    return attend, {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_sdpa_on_a_gpu_gives_what_it_gives_on_a_cpu(shape, kind, sdpa_on_a_gpu):
+    for dtype in (*DTYPES, torch.float16):
+        query, key, value = tensors(shape, dtype)
+        options = masks(query, key)
+        if kind in options:
+            assert_right(sdpa_on_a_gpu, query, key, value, **options[kind])
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32], ids=str)
+def test_sdpa_and_a_mask_of_one_column(dtype, sdpa_on_a_gpu, device):
+    query, key, value = tensors(SHAPES["more queries than keys"], torch.float32, device)
+    mask = (torch.randn(9, 1, device=device) * 2).to(dtype)
+    mask[3:6] = False
+    form = (fast.sdpa, {}) if device == "cuda" else sdpa_on_a_gpu
+    assert_right(form, query, key, value, attn_mask=mask)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_sdpa_takes_a_float32_mask_of_its_lowest_number(dtype, sdpa_on_a_gpu, device):
+    """It hides a key where another is allowed, and none where all have it but for -inf."""
+    query, key, value = tensors((1, 2, 2, 3, 5), dtype, device)
+    lowest = torch.finfo(torch.float32).min
+    mask = torch.full((3, 5), lowest, device=device)
+    mask[1, :2], mask[2, :2] = 0, -math.inf
+    attend = fast.sdpa if device == "cuda" else sdpa_on_a_gpu[0]
+    output = attend(query, key, value, attn_mask=mask)
+    assert output.isfinite().all()
+    expected = attend(query[:, :, 1:2], key[:, :, :2], value[:, :, :2])
+    torch.testing.assert_close(output[:, :, 1:2], expected, atol=2e-2, rtol=2e-2)
+    # in float16 the scores beside its lowest number still count
+    expected = attend(query[:, :, 2:], key[:, :, 2:], value[:, :, 2:])
+    if dtype == torch.bfloat16:
+        expected = value[:, :, 2:].float().mean(dim=2, keepdim=True).to(dtype)
+        mean = value.float().mean(dim=2).to(dtype)
+        torch.testing.assert_close(output[:, :, 0], mean, atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(output[:, :, 2:], expected, atol=2e-2, rtol=2e-2)
 
 
 # ---- in a model

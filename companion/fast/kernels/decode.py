@@ -10,15 +10,17 @@ Source: Dao, Haziza, Massa and Sizov 2023, "Flash-Decoding for long-context infe
 import triton
 import triton.language as tl
 
-from companion.fast.kernels.forward import attend_to_blocks, load_rows, places
-from companion.fast.kernels.language import rounded
+from companion.fast.kernels.forward import attend_to_blocks
+from companion.fast.kernels.language import LOG2E, rounded
+from companion.fast.kernels.matrices import Matrix, load_rows, matrix_of, places
 
 
 @triton.jit(do_not_specialize=["kv_len", "split_len", "length_class", "heads_class"])
 def attend_to_split(
     query, key, value, mask, row_max_of, row_sum_of, acc_of,
     query_strides, key_strides, value_strides, mask_strides,
-    kv_heads, group, kv_len, split_len, scale, length_class, heads_class,
+    kv_heads, group, kv_len, split_len, scale,
+    length_class, heads_class,  # for the trial below, as in `attention_forward`
     HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
     HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
     MASK: tl.constexpr,
@@ -29,38 +31,37 @@ def attend_to_split(
     kv_head = (tl.program_id(0) % kv_heads).to(tl.int64)
     batch = (tl.program_id(0) // kv_heads).to(tl.int64)
     first_head = kv_head * group
-    query += batch * query_strides[0] + first_head * query_strides[1]
-    key += batch * key_strides[0] + kv_head * key_strides[1]
-    value += batch * value_strides[0] + kv_head * value_strides[1]
-
-    rows = tl.arange(0, GROUP_BLOCK)
-    # Heads take the place of queries, and so their strides.
-    by_head = (query_strides[0], query_strides[0], query_strides[1], query_strides[3])
-    query = load_rows(query, by_head, 0, group, GROUP_BLOCK, HEAD_DIM, HEAD_BLOCK, True)
     first_key = tl.minimum(split * split_len, kv_len)
     seen = tl.minimum(first_key + split_len, kv_len)
-    masks_by_head = (0, 0, 0, 0)
+
+    # Heads take the place of queries, and so their strides.
+    query += batch * query_strides[0] + first_head * query_strides[1]
+    query = Matrix(query, (query_strides[1], query_strides[3]), group, HEAD_DIM)
+    query = load_rows(query, 0, ROWS=GROUP_BLOCK, COLUMNS=HEAD_BLOCK, EDGE=True)
+    scale *= LOG2E  # scores are to base 2
+    unit = 1.0 if MASK == "float" else scale
     if MASK != "none":
         mask += batch * mask_strides[0] + first_head * mask_strides[1]
-        masks_by_head = (0, 0, mask_strides[1], mask_strides[3])
+        mask = Matrix(mask, (mask_strides[1], mask_strides[3]), group, kv_len)
     if MASK == "bool":
         first_key, seen = keys_seen(
-            mask, masks_by_head, rows, group, first_key, seen, KV_BLOCK
+            mask, first_key, seen, GROUP_BLOCK=GROUP_BLOCK, KV_BLOCK=KV_BLOCK
         )
+    key = matrix_of(key, key_strides, batch, kv_head, seen, HEAD_DIM)
+    value = matrix_of(value, value_strides, batch, kv_head, seen, VALUE_DIM)
     row_max, row_sum, acc = attend_to_blocks(
         tl.full([GROUP_BLOCK], float("-inf"), tl.float32),
         tl.zeros([GROUP_BLOCK], tl.float32),
         tl.zeros([GROUP_BLOCK, VALUE_BLOCK], tl.float32),
-        query, key, value, mask, key_strides, value_strides, masks_by_head,
-        rows, group, first_key, seen, seen, 0, scale,
-        HEAD_DIM, VALUE_DIM, HEAD_BLOCK, VALUE_BLOCK, False, MASK, True, KV_BLOCK,
+        query, key, value, mask, first_row=0, past=0, scale=scale, unit=unit,
+        first_key=first_key, seen=seen, KV_BLOCK=KV_BLOCK,
+        IS_CAUSAL=False, MASK=MASK, EDGE=True,
     )  # fmt: skip
 
-    head = (batch * kv_heads + kv_head) * group + rows
-    place = head * splits + split
+    rows, columns = tl.arange(0, GROUP_BLOCK), tl.arange(0, VALUE_BLOCK)
+    place = (first_head + batch * kv_heads * group + rows) * splits + split
     tl.store(row_max_of + place, row_max, mask=rows < group)
     tl.store(row_sum_of + place, row_sum, mask=rows < group)
-    columns = tl.arange(0, VALUE_BLOCK)
     tl.store(
         acc_of + place[:, None] * VALUE_DIM + columns[None],
         acc,
@@ -69,17 +70,18 @@ def attend_to_split(
 
 
 @triton.jit
-def keys_seen(mask, mask_strides, rows, group, first_key, stop, KV_BLOCK: tl.constexpr):
+def keys_seen(mask, first_key, stop, GROUP_BLOCK: tl.constexpr, KV_BLOCK: tl.constexpr):
     """From the first to the last key of a split that the mask allows: the empty places
     of a static cache are not read.
     """
+    heads = tl.arange(0, GROUP_BLOCK)
     first, last = stop, first_key
     for start in range(first_key, stop, KV_BLOCK):
         keys = start + tl.arange(0, KV_BLOCK)
-        place = tl.cast(start, tl.int64) * mask_strides[3]
-        place += places(mask_strides, rows.shape[0], KV_BLOCK)
-        inside = (rows < group)[:, None] & (keys < stop)[None]
-        allowed = tl.load(mask + place, mask=inside, other=0) != 0
+        place = tl.cast(start, tl.int64) * mask.strides[1]
+        place += places(mask.strides, GROUP_BLOCK, KV_BLOCK)
+        inside = (heads < mask.rows)[:, None] & (keys < stop)[None]
+        allowed = tl.load(mask.first + place, mask=inside, other=0) != 0
         first = tl.minimum(first, tl.min(tl.where(allowed, keys[None], stop)))
         last = tl.maximum(last, tl.max(tl.where(allowed, keys[None] + 1, first_key)))
     return first, last
@@ -120,9 +122,12 @@ tuned_attend_to_split = triton.autotune(
     [
         triton.Config({"KV_BLOCK": kv_block}, num_warps=num_warps, num_stages=stages)
         for kv_block, num_warps, stages in (
-            (128, 4, 3), (128, 8, 3), (64, 4, 3), (64, 4, 4), (64, 2, 4), (32, 2, 4),
+            (128, 4, 3), (64, 4, 3), (64, 4, 4),
+            (32, 4, 2),  # fits the widest heads, in float32 too
         )
     ],
-    key=["HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "length_class",
-         "heads_class"],
+    key=[
+        "HEAD_BLOCK", "VALUE_BLOCK", "GROUP_BLOCK", "MASK", "length_class",
+        "heads_class",
+    ],
 )(attend_to_split)  # fmt: skip

@@ -2,7 +2,7 @@
 
 A program is what one pass of the outer loop of `tiled` is: it takes one block of queries
 of one head, and no other program is waited for. The names are those of `tiled`; what has
-an index there has a pointer here, an address to which each element's distance is added.
+an index there is a `Matrix` here, whose rows are loaded from memory.
 
 Source: Dao 2023, "FlashAttention-2", algorithm 1.
 """
@@ -13,38 +13,51 @@ import triton
 import triton.language as tl
 
 from companion.fast.kernels.language import LOG2E, dot, rounded
+from companion.fast.kernels.matrices import (
+    from_row,
+    load_rows,
+    matrix_of,
+    places,
+    store_rows,
+)
 
 
 @triton.jit(
-    do_not_specialize=["q_len", "kv_len", "past", "length_class", "heads_class"]
-)
+    do_not_specialize=[
+        "batch_size", "q_len", "kv_len", "past", "length_class", "heads_class",
+    ]
+)  # fmt: skip
 def attention_forward(
     query, key, value, mask, output,
     query_strides, key_strides, value_strides, mask_strides, output_strides,
-    heads, group, q_len, kv_len, past, scale, length_class, heads_class,
-    HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
-    HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
-    IS_CAUSAL: tl.constexpr, MASK: tl.constexpr,
+    batch_size, heads, group, q_len, kv_len, past, scale,
+    # Read by nothing in here: for each of these powers of two, lengths and heads in all,
+    # the trial below finds sizes of its own, and one kernel is compiled for them all.
+    length_class, heads_class,
+    HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,  # how wide a row is
+    HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,  # and the tile that holds it
+    IS_CAUSAL: tl.constexpr,
+    MASK: tl.constexpr,  # "none", "bool" or "float"
     Q_BLOCK: tl.constexpr, KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One block of queries of one head against all the keys that it sees."""
-    blocks = tl.cdiv(q_len, Q_BLOCK)
-    block = blocks - 1 - tl.program_id(0) % blocks  # a causal one's longest first
-    head = (tl.program_id(0) // blocks % heads).to(tl.int64)
-    batch = (tl.program_id(0) // blocks // heads).to(tl.int64)
-    query += batch * query_strides[0] + head * query_strides[1]
-    key += batch * key_strides[0] + head // group * key_strides[1]
-    value += batch * value_strides[0] + head // group * value_strides[1]
-    output += batch * output_strides[0] + head * output_strides[1]
+    program, blocks = tl.program_id(0), tl.cdiv(q_len, Q_BLOCK)
+    head = (program % heads).to(tl.int64)
+    batch = (program // heads % batch_size).to(tl.int64)
+    # The last queries of a causal text see the most: these blocks start first, of all
+    # heads, and short ones fill the gaps at the end.
+    block = blocks - 1 - program // (heads * batch_size)
+    query = matrix_of(query, query_strides, batch, head, q_len, HEAD_DIM)
+    key = matrix_of(key, key_strides, batch, head // group, kv_len, HEAD_DIM)
+    value = matrix_of(value, value_strides, batch, head // group, kv_len, VALUE_DIM)
+    output = matrix_of(output, output_strides, batch, head, q_len, VALUE_DIM)
+    if MASK != "none":
+        mask = matrix_of(mask, mask_strides, batch, head, q_len, kv_len)
 
     start = block * Q_BLOCK
-    if MASK != "none":
-        mask += batch * mask_strides[0] + head * mask_strides[1]
-        mask += tl.cast(start, tl.int64) * mask_strides[2]
-    rows = start + tl.arange(0, Q_BLOCK)
-    query = load_rows(
-        query, query_strides, start, q_len, Q_BLOCK, HEAD_DIM, HEAD_BLOCK, True
-    )
+    query = load_rows(query, start, ROWS=Q_BLOCK, COLUMNS=HEAD_BLOCK, EDGE=True)
+    scale *= LOG2E  # scores are to base 2
+    unit = 1.0 if MASK == "float" else scale
     row_max = tl.full([Q_BLOCK], float("-inf"), tl.float32)
     row_sum = tl.zeros([Q_BLOCK], tl.float32)
     acc = tl.zeros([Q_BLOCK, VALUE_BLOCK], tl.float32)
@@ -56,55 +69,46 @@ def attention_forward(
         unmasked = tl.minimum(unmasked, (first_query + 1) // KV_BLOCK * KV_BLOCK)
     # The tiles that every query sees whole, then those at the edges.
     row_max, row_sum, acc = attend_to_blocks(
-        row_max, row_sum, acc, query, key, value, mask,
-        key_strides, value_strides, mask_strides,
-        rows, q_len, 0, unmasked, kv_len, past, scale,
-        HEAD_DIM, VALUE_DIM, HEAD_BLOCK, VALUE_BLOCK, False, MASK, False, KV_BLOCK,
+        row_max, row_sum, acc, query, key, value, mask, start, past, scale, unit,
+        first_key=0, seen=unmasked, KV_BLOCK=KV_BLOCK,
+        IS_CAUSAL=False, MASK=MASK, EDGE=False,
     )  # fmt: skip
     row_max, row_sum, acc = attend_to_blocks(
-        row_max, row_sum, acc, query, key, value, mask,
-        key_strides, value_strides, mask_strides,
-        rows, q_len, unmasked, seen, kv_len, past, scale,
-        HEAD_DIM, VALUE_DIM, HEAD_BLOCK, VALUE_BLOCK, IS_CAUSAL, MASK, True, KV_BLOCK,
+        row_max, row_sum, acc, query, key, value, mask, start, past, scale, unit,
+        first_key=unmasked, seen=seen, KV_BLOCK=KV_BLOCK,
+        IS_CAUSAL=IS_CAUSAL, MASK=MASK, EDGE=True,
     )  # fmt: skip
     acc = acc / tl.where(row_sum == 0, 1.0, row_sum)[:, None]
-    columns = tl.arange(0, VALUE_BLOCK)
-    tl.store(
-        output + rows[:, None] * output_strides[2] + columns[None] * output_strides[3],
-        rounded(acc, output.dtype.element_ty),
-        mask=(rows < q_len)[:, None] & (columns < VALUE_DIM)[None],
-    )
+    store_rows(output, start, acc)
 
 
 @triton.jit
 def attend_to_blocks(
-    row_max, row_sum, acc, query, key, value, mask,
-    key_strides, value_strides, mask_strides,
-    rows, q_len, first_key, seen, kv_len, past, scale,
-    HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
-    HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,
+    row_max, row_sum, acc, query, key, value, mask, first_row, past, scale, unit,
+    first_key, seen, KV_BLOCK: tl.constexpr,
     IS_CAUSAL: tl.constexpr, MASK: tl.constexpr, EDGE: tl.constexpr,
-    KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The queries of a tile against the keys from `first_key` to `seen`."""
+    """A tile of queries against the keys from `first_key` to `seen`; `EDGE` says that some
+    of these are not there.
+
+    Products become scores where their exponential is taken, by one multiply-add, which is
+    `unit` = `scale`: above 0, so that the largest product is the largest score. Beside a
+    float mask they have to be before, and `unit` is 1.
+    """
     for start in range(first_key, seen, KV_BLOCK):
-        tile = load_rows(
-            key, key_strides, start, kv_len, KV_BLOCK, HEAD_DIM, HEAD_BLOCK, EDGE
-        )
-        scores = dot(query, tile.T) * (scale * LOG2E)
+        tile = load_rows(key, start, ROWS=KV_BLOCK, COLUMNS=query.shape[1], EDGE=EDGE)
+        scores = dot(query, tile.T)
         scores = masked(
-            scores, mask, mask_strides, rows, q_len, start, kv_len, past,
-            IS_CAUSAL, MASK, EDGE, KV_BLOCK,
+            scores, mask, first_row, start, key.rows, past, scale,
+            IS_CAUSAL=IS_CAUSAL, MASK=MASK, EDGE=EDGE,
         )  # fmt: skip
-        new_max = tl.maximum(row_max, tl.max(scores, axis=1))
+        new_max = tl.maximum(row_max, tl.max(scores, axis=1) * unit)
         # Where nothing was allowed so far the maximum is -inf, and -inf - -inf is no number.
         shift = tl.where(new_max == float("-inf"), 0.0, new_max)
         rescale = tl.exp2(row_max - shift)
-        weights = tl.exp2(scores - shift[:, None])
+        weights = tl.exp2(tl.fma(scores, unit, -shift[:, None]))
         row_sum = row_sum * rescale + tl.sum(weights, axis=1)
-        tile = load_rows(
-            value, value_strides, start, kv_len, KV_BLOCK, VALUE_DIM, VALUE_BLOCK, EDGE
-        )
+        tile = load_rows(value, start, ROWS=KV_BLOCK, COLUMNS=acc.shape[1], EDGE=EDGE)
         weighted = dot(rounded(weights, tile.dtype), tile)
         acc = acc * rescale[:, None] + weighted
         row_max = new_max
@@ -113,23 +117,23 @@ def attend_to_blocks(
 
 @triton.jit
 def masked(
-    scores, mask, mask_strides, rows, q_len, start, kv_len, past,
+    scores, mask, first_row, start, kv_len, past, scale,
     IS_CAUSAL: tl.constexpr, MASK: tl.constexpr, EDGE: tl.constexpr,
-    KV_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The scores of one tile with -inf where a query may not attend."""
-    keys = start + tl.arange(0, KV_BLOCK)
+    rows = first_row + tl.arange(0, scores.shape[0])
+    keys = start + tl.arange(0, scores.shape[1])
     if MASK != "none":
-        place = places(mask_strides, scores.shape[0], scores.shape[1])
-        inside = (rows < q_len)[:, None] & (keys < kv_len)[None]
-        mask += tl.cast(start, tl.int64) * mask_strides[3]
-        tile = tl.load(mask + place, mask=inside, other=0)
+        place = from_row(mask, first_row) + tl.cast(start, tl.int64) * mask.strides[1]
+        place += places(mask.strides, scores.shape[0], scores.shape[1])
+        inside = (rows < mask.rows)[:, None] & (keys < kv_len)[None]
+        tile = tl.load(place, mask=inside, other=0)
         if MASK == "bool":
             scores = tl.where(tile, scores, float("-inf"))
         else:  # to base 2 as well; the lowest numbers, which would overflow, stay finite
             tile = tile.to(tl.float32)
             low = tl.maximum(tile, -1e38) * LOG2E
-            scores += tl.where(tile == float("-inf"), tile, low)
+            scores = scores * scale + tl.where(tile == float("-inf"), tile, low)
     if EDGE:
         scores = tl.where((keys < kv_len)[None], scores, float("-inf"))
     if IS_CAUSAL:
@@ -138,36 +142,7 @@ def masked(
     return scores
 
 
-@triton.jit
-def load_rows(
-    pointer, strides, first, stop,
-    ROWS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, EDGE: tl.constexpr,
-):  # fmt: skip
-    """`ROWS` rows of a matrix from row `first` on, in full width; zeros from `WIDTH` on,
-    and from row `stop` on where that is in reach.
-    """
-    pointer += tl.cast(first, tl.int64) * strides[2]
-    place = places(strides, ROWS, BLOCK)
-    rows, columns = tl.arange(0, ROWS), tl.arange(0, BLOCK)
-    if EDGE:
-        inside = (first + rows < stop)[:, None] & (columns < WIDTH)[None]
-        tile = tl.load(pointer + place, mask=inside, other=0.0)
-    elif WIDTH < BLOCK:
-        tile = tl.load(pointer + place, mask=(columns < WIDTH)[None], other=0.0)
-    else:
-        tile = tl.load(pointer + place)
-    return tile
-
-
-@triton.jit
-def places(strides, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """How far each element of a tile is from its first: 32 bits are enough, where from
-    the first of a long text they are not.
-    """
-    rows, columns = tl.arange(0, ROWS), tl.arange(0, COLUMNS)
-    return rows[:, None] * strides[2] + columns[None] * strides[3]
-
-
+# Rows and keys of a tile, warps, and how many tiles of keys are under way at once.
 CONFIGURATIONS = [
     triton.Config(
         {"Q_BLOCK": q_block, "KV_BLOCK": kv_block},
@@ -175,26 +150,26 @@ CONFIGURATIONS = [
         num_stages=num_stages,
     )
     for q_block, kv_block, num_warps, num_stages in (
-        (128, 128, 8, 2), (128, 128, 8, 3), (128, 64, 8, 2), (128, 64, 8, 3),
-        (128, 64, 4, 3), (128, 32, 8, 2), (64, 64, 4, 3), (64, 32, 4, 3),
-        (64, 16, 8, 2), (32, 16, 8, 2), (16, 32, 4, 2), (16, 16, 4, 2),
+        (128, 128, 8, 3), (128, 64, 8, 3), (64, 64, 4, 3), (64, 32, 4, 3),
+        (64, 32, 4, 2),  # fits a small GPU with the widest heads
+        (32, 16, 8, 2), (16, 32, 4, 2), (16, 16, 4, 2),  # float32
     )
 ]  # fmt: skip
 
 
 def for_dtype(
-    configurations: list[triton.Config], arguments: dict[str, Any], **sizes: Any
+    configurations: list[triton.Config], tensors: dict[str, Any], **sizes: Any
 ) -> list[triton.Config]:
     """Small tiles for float32, large ones for 16 bits: tensor cores multiply those, and
     keep what the other units would need registers for.
     """
-    wide = arguments["query"].element_size() > 2
+    wide = tensors["query"].element_size() > 2
     tiles = {c: c.kwargs["Q_BLOCK"] * c.kwargs["KV_BLOCK"] for c in configurations}
     return [c for c, scores in tiles.items() if (scores <= 1024) == wide]
 
 
-# All are timed once for each kind of call and each power of two of the length and of the
-# heads in a batch; the fastest is kept.
+# All of them are timed once for each kind of call and each power of two of the length and
+# of the heads in a batch; the fastest is kept.
 tuned_attention_forward = triton.autotune(
     CONFIGURATIONS,
     key=[

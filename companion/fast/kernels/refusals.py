@@ -112,3 +112,69 @@ def check_row(name: str, instead: str, row_name: str, x: Tensor) -> None:
             f"{row_name} has {x.shape[-1]} features: the kernel {name} holds a row of at "
             f"most {WIDEST_ROW}; use {instead}"
         )
+
+
+def check_norm(weight: Tensor, **tensors: Tensor) -> None:
+    """Refuse rows that are not as wide as the weight.
+
+    Raises: ValueError that quotes both shapes.
+    """
+    name, instead, x = "rms_norm", "companion.rms_norm", tensors["x"]
+    check_kernel(name, instead, **tensors, weight=weight)
+    if x.shape[-1:] != weight.shape:
+        raise ValueError(
+            f"x is {shape(x)} and weight {shape(weight)}: the last axis of x must be "
+            f"{weight.shape[0]}"
+        )
+    check_row(name, instead, "x", x)
+
+
+def check_residual(x: Tensor, residual: Tensor) -> None:
+    """Refuse a sum of two shapes.
+
+    Raises: ValueError that quotes both.
+    """
+    if x.shape != residual.shape:
+        raise ValueError(
+            f"x is {shape(x)} and residual {shape(residual)}: they must be equal, the "
+            "residual is what a block's output is added to"
+        )
+
+
+def check_rope(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Refuse queries, keys and angles that are not of the same tokens.
+
+    Raises: ValueError that quotes the shapes.
+    """
+    instead = "companion.apply_rope"
+    check_kernel("apply_rope", instead, query=query, key=key, cos=cos, sin=sin)
+    if query.ndim != 4 or key.ndim != 4 or query.shape[::2] != key.shape[::2]:
+        raise ValueError(
+            f"query is {shape(query)} and key {shape(key)}: they must be (batch, heads, "
+            "length, head_dim), of the same tokens"
+        )
+    batch, _, length, head_dim = query.shape
+    if key.shape[-1] != head_dim or head_dim % 2 or not head_dim:
+        raise ValueError(
+            f"query has head_dim {head_dim} and key {key.shape[-1]}: both must be the "
+            "same even number"
+        )
+    fits = cos.ndim == 3 and cos.shape[1:] == (length, head_dim)
+    if not fits or cos.shape[0] not in (1, batch) or sin.shape != cos.shape:
+        raise ValueError(
+            f"cos is {shape(cos)} and sin {shape(sin)}: both must be (batch, length, "
+            f"head_dim) = ({batch}, {length}, {head_dim}), or of a batch of 1"
+        )
+
+
+def check_swiglu(gate: Tensor, up: Tensor) -> None:
+    """Refuse two branches that differ.
+
+    Raises: ValueError that quotes both shapes.
+    """
+    check_kernel("swiglu", "companion.swiglu", gate=gate, up=up)
+    if gate.shape != up.shape:
+        raise ValueError(
+            f"gate is {shape(gate)} and up {shape(up)}: they must be equal, gate_proj "
+            "and up_proj of the same tokens"
+        )

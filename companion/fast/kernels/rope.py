@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from companion.fast.kernels.language import rounded
+from companion.fast.kernels.matrices import Matrix
 
 
 @triton.jit
@@ -28,30 +29,37 @@ def rope_forward(
     cos = tl.load(cos + place, mask=pairs < HALF, other=0.0).to(tl.float32)[None]
     sin = tl.load(sin + place, mask=pairs < HALF, other=0.0).to(tl.float32)[None]
     rotate(
-        query, query_out, query_strides, query_out_strides, batch, token, heads,
-        cos, sin, pairs, HALF, HEADS_BLOCK,
+        heads_of(query, query_strides, batch, token, heads, 2 * HALF),
+        heads_of(query_out, query_out_strides, batch, token, heads, 2 * HALF),
+        cos, sin, HEADS_BLOCK=HEADS_BLOCK, HALF_BLOCK=HALF_BLOCK,
     )  # fmt: skip
     rotate(
-        key, key_out, key_strides, key_out_strides, batch, token, kv_heads,
-        cos, sin, pairs, HALF, KV_HEADS_BLOCK,
+        heads_of(key, key_strides, batch, token, kv_heads, 2 * HALF),
+        heads_of(key_out, key_out_strides, batch, token, kv_heads, 2 * HALF),
+        cos, sin, HEADS_BLOCK=KV_HEADS_BLOCK, HALF_BLOCK=HALF_BLOCK,
     )  # fmt: skip
 
 
 @triton.jit
-def rotate(
-    x, output, strides, output_strides, batch, token, heads, cos, sin, pairs,
-    HALF: tl.constexpr, HEADS_BLOCK: tl.constexpr,
-):  # fmt: skip
+def heads_of(x, strides, batch, token, heads, head_dim):
+    """One token of a tensor with four axes: a row for each head."""
+    first = x + batch * strides[0] + token * strides[2]
+    return Matrix(first, (strides[1], strides[3]), heads, head_dim)
+
+
+@triton.jit
+def rotate(x, output, cos, sin, HEADS_BLOCK: tl.constexpr, HALF_BLOCK: tl.constexpr):
     """Each pair (first, second) of a head turned by its angle."""
-    head = tl.arange(0, HEADS_BLOCK)[:, None]
-    inside = (head < heads) & (pairs < HALF)[None]
-    x += batch * strides[0] + token * strides[2]
-    place = x + head * strides[1] + pairs[None] * strides[3]
+    half = x.columns // 2
+    # heads of a long text are as far apart as it is long
+    head = tl.arange(0, HEADS_BLOCK).to(tl.int64)[:, None]
+    pair = tl.arange(0, HALF_BLOCK)[None]
+    inside = (head < x.rows) & (pair < half)
+    place = x.first + head * x.strides[0] + pair * x.strides[1]
     first = tl.load(place, mask=inside, other=0.0).to(tl.float32)
-    second = tl.load(place + HALF * strides[3], mask=inside, other=0.0).to(tl.float32)
-    output += batch * output_strides[0] + token * output_strides[2]
-    place = output + head * output_strides[1] + pairs[None] * output_strides[3]
-    dtype = output.dtype.element_ty
+    second = tl.load(place + half * x.strides[1], mask=inside, other=0.0).to(tl.float32)
+    place = output.first + head * output.strides[0] + pair * output.strides[1]
+    dtype = output.first.dtype.element_ty
     tl.store(place, rounded(first * cos - second * sin, dtype), mask=inside)
     turned = rounded(second * cos + first * sin, dtype)
-    tl.store(place + HALF * output_strides[3], turned, mask=inside)
+    tl.store(place + half * output.strides[1], turned, mask=inside)

@@ -115,7 +115,7 @@ def test_any_group(group, q_len, device):
 @pytest.mark.parametrize("q_len", [1, 11])
 def test_scale(scale, q_len, device):
     query, key, value = tensors((1, 4, 2, q_len, 11), torch.float32, device)
-    for kind in ("lower right", "is_causal", "float"):
+    for kind in ("lower right", "is_causal", "float", "lowest number"):
         options = masks(query, key)[kind]
         assert_right(form(**SMALL), query, key, value, scale=scale, **options)
 
@@ -154,7 +154,9 @@ def test_large_scores_do_not_overflow(q_len, device):
     for dtype in (torch.float32, torch.bfloat16):
         query, key, value = tensors((1, 4, 2, q_len, 37), dtype, device)
         for options in ({"is_causal": True}, {}):
-            assert_right(form(**SMALL), 300 * query, 300 * key, value, **options)
+            for factor in (300, 5000):
+                large = factor * query, factor * key
+                assert_right(form(**SMALL), *large, value, **options)
 
 
 @pytest.mark.parametrize("q_len", [1, 25])

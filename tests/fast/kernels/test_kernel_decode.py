@@ -6,7 +6,8 @@ import pytest
 import torch
 from attention_cases import assert_right, tensors
 
-from companion.fast.kernels import arguments, launch_attention
+from companion.fast.kernels.launch.arguments import number_of_splits
+from companion.fast.kernels.launch.attention import launch_decode
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SPLITS = (1, 2, 5)  # of 23 keys
@@ -21,9 +22,7 @@ def in_splits(splits, kv_block=16):
             attn_mask = attn_mask.expand(batch, heads, 1, key.shape[2])
         output = query.new_empty(batch, heads, 1, value.shape[-1])
         scale = head_dim**-0.5 if scale is None else scale
-        launch_attention.launch_decode(
-            query, key, value, attn_mask, output, scale, kv_block, splits
-        )
+        launch_decode(query, key, value, attn_mask, output, scale, kv_block, splits)
         return output
 
     return attend, {}
@@ -118,4 +117,4 @@ def test_splits_whose_maxima_are_far_apart(splits, device):
 )
 def test_number_of_splits_on_one_processor(programs, kv_len, splits):
     device = torch.device("cpu")
-    assert arguments.number_of_splits(programs, kv_len, device) == splits
+    assert number_of_splits(programs, kv_len, device) == splits

@@ -14,7 +14,15 @@ import torch
 from companion.fast import kernels
 
 FOLDER = Path(kernels.__file__).parent
-MODULES = ("language", "forward", "decode", "norm", "rope", "mlp")  # as they import
+MODULES = (
+    "language",
+    "matrices",
+    "forward",
+    "decode",
+    "norm",
+    "rope",
+    "mlp",
+)  # as they import
 LONG, ONE_KEY = attention.LONG, attention.SHAPES["one key"]
 BF16, F32 = torch.bfloat16, torch.float32
 
@@ -24,6 +32,7 @@ CHECKS = {
     "bool mask": lambda: attention.test_equals_torch(LONG, "bool", "cpu"),
     "float mask": lambda: attention.test_equals_torch(LONG, "float", "cpu"),
     "-inf mask": lambda: attention.test_equals_torch(ONE_KEY, "float with -inf", "cpu"),
+    "lowest mask": lambda: attention.test_scale(-2.0, 11, "cpu"),
     "nothing allowed": lambda: attention.test_equals_torch(
         LONG, "nothing allowed", "cpu"
     ),
@@ -58,9 +67,10 @@ CHECKS = {
 
 # what is wrong: the file, the check, what the file says how often there, what instead
 FAULTS = {
-    "no scale": ("forward", "full", ("(scale * LOG2E)", 1, "LOG2E")),
-    "scale squared": ("forward", "full", ("(scale *", 1, "(scale * scale *")),
-    "e for 2": ("forward", "full", ("(scale * LOG2E)", 1, "scale")),
+    "no scale": ("forward", "full", ("scale *= LOG2E", 1, "scale = LOG2E")),
+    "scale squared": ("forward", "full", ("scale *= LOG2E", 1, "scale *= scale * LOG2E")),
+    "e for 2": ("forward", "full", ("scale *= LOG2E", 1, "scale *= 1.0")),
+    "maximum not scaled": ("forward", "large scores", ("axis=1) * unit", 1, "axis=1)")),
     "key not transposed": (
         "forward", "full",
         ("dot(query, tile.T)", 1, "dot(query, tl.reshape(tile, (16, 16)))"),
@@ -79,12 +89,20 @@ FAULTS = {
         ("tl.where(tile, scores, float", 1, "tl.where(tile == 0, scores, float"),
     ),
     "mask not in base 2": ("forward", "float mask", ("-1e38) * LOG2E", 1, "-1e38)")),
+    "mask added before the scale": (
+        "forward", "float mask",
+        ('unit = 1.0 if MASK == "float" else scale', 1, "unit = scale"),
+        ("scores * scale + tl.where", 1, "scores + tl.where"),
+    ),
+    "lowest number made -inf": (
+        "forward", "lowest mask", ("tl.maximum(tile, -1e38)", 1, "tile"),
+    ),
     "-inf made finite": (
         "forward", "-inf mask",
         ('tl.where(tile == float("-inf"), tile, low)', 1, "tl.maximum(low, -100.0)"),
     ),
     "heads as 0 1 0 1": (
-        "forward", "groups", ("head // group *", 2, "head % (heads // group) *"),
+        "forward", "groups", ("head // group,", 2, "head % (heads // group),"),
     ),
     "no rescale": (
         "forward", "growing scores", ("acc * rescale[:, None] +", 1, "acc +"),
@@ -95,7 +113,7 @@ FAULTS = {
     "maximum not subtracted": (
         "forward", "large scores",
         ("exp2(row_max - shift)", 1, "exp2(row_max * 0.0)"),
-        ("exp2(scores - shift[:, None])", 1, "exp2(scores)"),
+        ("exp2(tl.fma(scores, unit, -shift[:, None]))", 1, "exp2(scores * unit)"),
         ("row_max = tl.full([Q_BLOCK], float(\"-inf\")", 1, "row_max = tl.full([Q_BLOCK], 0.0"),
     ),
     "maximum not carried": (
@@ -103,7 +121,7 @@ FAULTS = {
     ),
     "maximum of the tile": (
         "forward", "growing scores",
-        ("exp2(scores - shift[:, None])", 1, "exp2(scores - tl.max(scores, 1)[:, None])"),
+        ("-shift[:, None]", 1, "-tl.max(scores, 1)[:, None] * unit"),
     ),
     "keys beyond the last": (
         "forward", "full",
@@ -118,18 +136,20 @@ FAULTS = {
         ("tl.where(row_sum == 0, 1.0, row_sum)", 1, "row_sum"),
     ),
     "columns beyond head_dim": (
-        "forward", "widths",
-        ("(columns < WIDTH)[None]\n", 1, "(columns < BLOCK)[None]\n"),
-        ("mask=(columns < WIDTH)[None], other=0.0", 1, "mask=(columns < WIDTH)[None], other=1.0"),
+        "matrices", "widths",
+        ("(columns < matrix.columns)[None]\n        tile", 1, "(columns < COLUMNS)[None]\n        tile"),
+        ("(columns < matrix.columns)[None], other=0.0", 1, "(columns < matrix.columns)[None], other=1.0"),
     ),
     "weights not rounded": (
         "forward", "rounded weights", ("rounded(weights, tile.dtype)", 1, "weights"),
     ),
     "values by the keys' strides": (
-        "forward", "strides", ("value, value_strides, start", 1, "value, key_strides, start"),
+        "forward", "strides", ("value, value_strides, batch", 1, "value, key_strides, batch"),
     ),
     "output not written": (
-        "forward", "full", ("(rows < q_len)[:, None]", 2, "(rows < q_len - 1)[:, None]"),
+        "matrices", "full",
+        ("(rows < matrix.rows)[:, None] & (columns < matrix.columns)[None]\n    tl.store", 1,
+         "(rows < matrix.rows - 1)[:, None] & (columns < matrix.columns)[None]\n    tl.store"),
     ),
     "bits cut off": (
         "language", "norm's bits", ("if INTERPRETED and dtype", 1, "if False and dtype"),
@@ -167,14 +187,14 @@ FAULTS = {
     "empty places read": ("decode", "empty places", ('MASK == "bool"', 1, "False")),
     "another head's mask": (
         "decode", "groups in splits",
-        ("(0, 0, mask_strides[1], mask_strides[3])", 1, "(0, 0, 0, mask_strides[3])"),
+        ("(mask, (mask_strides[1], mask_strides[3])", 1, "(mask, (0, mask_strides[3])"),
     ),
     "RoPE of neighbors": (
         "rope", "rope",
-        ("pairs[None] * strides[3]", 1, "2 * pairs[None] * strides[3]"),
-        ("place + HALF * strides[3]", 1, "place + strides[3]"),
-        ("pairs[None] * output_strides[3]", 1, "2 * pairs[None] * output_strides[3]"),
-        ("place + HALF * output_strides[3]", 1, "place + output_strides[3]"),
+        ("pair * x.strides[1]", 1, "2 * pair * x.strides[1]"),
+        ("place + half * x.strides[1]", 1, "place + x.strides[1]"),
+        ("pair * output.strides[1]", 1, "2 * pair * output.strides[1]"),
+        ("place + half * output.strides[1]", 1, "place + output.strides[1]"),
     ),
     "RoPE backwards": (
         "rope", "rope",

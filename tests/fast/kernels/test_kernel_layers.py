@@ -2,11 +2,10 @@
 
 import pytest
 import tiny
-import tiny_files
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion import KVCache, LlamaDecoderLayer, LlamaRMSNorm, fast, generate, load
+from companion import KVCache, LlamaDecoderLayer, LlamaRMSNorm, fast, generate
 from companion.fast import kernels
 from companion.fast.kernels.layers import (
     KernelAttention,
@@ -166,13 +165,6 @@ def test_possible_means_a_dtype_that_kernels_take(device):
     wide = plain(device, torch.float64)
     assert with_kernels_if_possible(wide) is wide
     assert has_kernels(with_kernels_if_possible(plain(device)))
-
-
-def test_auto_is_the_kernels_on_a_gpu_and_the_plain_model_elsewhere(tmp_path, device):
-    model, _ = load(tiny_files.write_directory(tmp_path, tiny.model()))
-    assert has_kernels(model) == torch.cuda.is_available()
-    named, _ = load(tmp_path, device=device)
-    assert not has_kernels(named)
 
 
 def test_refusals(device):

@@ -174,12 +174,14 @@ def test_rope_of_tensors_that_lie_another_way(device):
     assert_rope(query, key, cos.mT.contiguous().mT, sin.repeat_interleave(2, 1)[:, ::2])
 
 
-def test_rope_of_tokens_beyond_32_bits(device):
-    query, key, cos, sin = rope_inputs(1, 1, 1, 3, 8, torch.float16, device)
+@pytest.mark.parametrize("axis", [1, 2], ids=["heads", "tokens"])
+def test_rope_of_what_lies_beyond_32_bits(axis, device):
+    """As the heads of a million tokens do."""
+    query, key, cos, sin = rope_inputs(1, 3, 3, 3, 8, torch.float16, device)
     expected = kernels.apply_rope(query, key, cos, sin)
     for outputs in (
-        kernels.apply_rope(far_apart(query, 2), key, cos, sin),
-        kernels.apply_rope(query, far_apart(key, 2), cos, sin),
+        kernels.apply_rope(far_apart(query, axis), key, cos, sin),
+        kernels.apply_rope(query, far_apart(key, axis), cos, sin),
     ):
         assert all(map(torch.equal, outputs, expected))
 

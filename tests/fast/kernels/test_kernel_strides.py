@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from attention_cases import AXES, assert_right, exact, far_apart, masks, tensors
+from attention_cases import AXES, FAR, assert_right, exact, far_apart, masks, tensors
 
 from companion.fast import kernels
+from companion.fast.kernels.launch.attention import launch_decode, launch_forward
 
 SMALL = {"q_block": 16, "kv_block": 16}
 
@@ -121,3 +122,19 @@ def test_tiles_beyond_32_bits(which, axis, device):
     inputs["query"] = inputs["query"][:, :, -1:]
     inputs["attn_mask"] = inputs["attn_mask"][:, :, -1:]
     torch.testing.assert_close(attend(**inputs), expected[:, :, -1:])
+
+
+@pytest.mark.parametrize(("axis", "apart"), [(0, FAR), (1, FAR), (2, 2**27 + 16)])
+def test_an_output_beyond_32_bits(axis, apart, device):
+    """Its rows lie where a row of 2**31 elements and more before them would put them."""
+    shape = {0: (3, 1, 3, 8), 1: (1, 3, 3, 8), 2: (1, 1, 18, 8)}[axis]
+    inputs = [torch.randn(shape, device=device).half() for _ in range(3)]
+    output = far_apart(torch.full_like(inputs[0], math.nan), axis, apart)
+    assert (shape[axis] - 1) * output.stride(axis) >= 2**31
+    launch_forward(*inputs, None, output, 0.5, **SMALL)
+    assert torch.equal(output, attend(*inputs, scale=0.5))
+    if axis < 2:
+        inputs[0] = inputs[0][:, :, -1:]
+        launch_decode(*inputs, None, output[:, :, :1], 0.5, kv_block=16)
+        expected = attend(*inputs, scale=0.5)
+        torch.testing.assert_close(output[:, :, :1], expected)

@@ -84,15 +84,15 @@ def test_all_programs_and_their_numbers():
         enable_gqa=True,
         q_block=2,
         kv_block=2,
-        functions=["attention_forward"],
+        functions=["attention_forward", "matrix_of"],
         program=None,
     )
     blocks = [step.value.item() for step in steps if step.name == "block"]
-    assert blocks == [1, 0, 1, 0]
+    assert blocks == [1, 1, 0, 0]
     assert [s.program[0] for s in steps if s.name == "head"] == [0, 1, 2, 3]
-    assert [s.value.item() for s in steps if s.name == "head"] == [0, 0, 1, 1]
-    pointers = [step for step in steps if step.source.startswith("key +=")]
-    assert len(pointers) == 4
+    assert [s.value.item() for s in steps if s.name == "head"] == [0, 1, 0, 1]
+    pointers = [step for step in steps if step.name in ("key", "first")]
+    assert len(pointers) == 4 + 4 * 4
     assert all(step.value is None and step.shape == () for step in pointers)
 
 

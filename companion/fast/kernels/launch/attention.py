@@ -1,4 +1,4 @@
-"""Attention by kernels: which of them, how many programs, and where each finds its part."""
+"""Attention: which of its kernels, how many programs, and where each finds its part."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.kernels.arguments import (
+from companion.fast.kernels.launch.arguments import (
     kind_of,
     number_of_splits,
     padded,
@@ -52,6 +52,8 @@ def attention(
     axes = max(query.ndim, key.ndim, value.ndim)
     query, key, value, mask = four_axes(query, key, value, attn_mask, enable_gqa)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if scale <= 0:  # the kernels take the largest product for the largest score
+        query, scale = query * math.copysign(scale != 0, scale), abs(scale) or 1.0
     output = query.new_empty(*query.shape[:-1], value.shape[-1])
     if not output.numel():
         pass
@@ -60,8 +62,8 @@ def attention(
         key, value = key[:, :, :seen], value[:, :, :seen]
         launch_decode(query, key, value, mask, output, scale, kv_block)
     else:
-        blocks = q_block, kv_block
-        launch_forward(query, key, value, mask, output, is_causal, past, scale, blocks)
+        tensors = query, key, value, mask, output
+        launch_forward(*tensors, scale, is_causal, past, q_block, kv_block)
     return output.flatten(0, 4 - axes) if axes < 4 else output
 
 
@@ -88,41 +90,42 @@ def launch_forward(
     value: Float[Tensor, "batch kv_heads kv_len value_dim"],
     mask: Tensor | None,
     output: Float[Tensor, "batch heads q_len value_dim"],
-    is_causal: bool,
-    past: int,
     scale: float,
-    blocks: tuple[int | None, int | None],
+    is_causal: bool = False,
+    past: int = 0,
+    q_block: int | None = None,
+    kv_block: int | None = None,
 ) -> None:
-    """A program for each block of queries of each head."""
+    """A program for each block of queries of each head. `scale` is above 0."""
     from companion.fast.kernels import forward
 
     batch, heads, q_len, head_dim = query.shape
-    sizes: dict[str, int] = {}
-    kernel = forward.tuned_attention_forward
-    if interpreted() or any(blocks):
+    kv_heads, kv_len, value_dim = value.shape[1:]
+    kernel, sizes = forward.tuned_attention_forward, {}
+    if interpreted() or q_block or kv_block:
         kernel = forward.attention_forward
-        names = ("Q_BLOCK", "KV_BLOCK")
-        sizes = {n: size or 64 for n, size in zip(names, blocks, strict=True)}
+        sizes = {"Q_BLOCK": q_block or 64, "KV_BLOCK": kv_block or 64}
 
     def grid(meta: dict[str, int]) -> tuple[int]:
         return (-(-q_len // meta["Q_BLOCK"]) * batch * heads,)
 
-    tensors = (query, key, value, mask, output)
+    tensors = query, key, value, mask, output
     kernel[grid](
         *tensors,
         *strides(*tensors),
-        heads,
-        heads // key.shape[1],
-        q_len,
-        key.shape[2],
-        past,
-        scale,
-        power_of_two(max(q_len, key.shape[2])),
-        power_of_two(batch * heads),
+        batch_size=batch,
+        heads=heads,
+        group=heads // kv_heads,
+        q_len=q_len,
+        kv_len=kv_len,
+        past=past,
+        scale=scale,
+        length_class=power_of_two(max(q_len, kv_len)),
+        heads_class=power_of_two(batch * heads),
         HEAD_DIM=head_dim,
-        VALUE_DIM=value.shape[-1],
+        VALUE_DIM=value_dim,
         HEAD_BLOCK=padded(head_dim),
-        VALUE_BLOCK=padded(value.shape[-1]),
+        VALUE_BLOCK=padded(value_dim),
         IS_CAUSAL=is_causal,
         MASK=kind_of(mask),
         **sizes,
@@ -140,7 +143,7 @@ def launch_decode(
     splits: int | None = None,
 ) -> None:
     """A program for each group of heads and each split of the keys, then one for each
-    head to merge them.
+    head to merge them. `scale` is above 0.
     """
     from companion.fast.kernels import decode
 
@@ -154,8 +157,10 @@ def launch_decode(
         2, batch * heads, splits, dtype=torch.float32
     ).unbind()
     acc = query.new_empty(batch * heads, splits, value_dim, dtype=torch.float32)
-    direct = interpreted() or kv_block
-    kernel = decode.attend_to_split if direct else decode.tuned_attend_to_split
+    kernel, sizes = decode.tuned_attend_to_split, {}
+    if interpreted() or kv_block:
+        kernel, sizes = decode.attend_to_split, {"KV_BLOCK": kv_block or 64}
+
     kernel[batch * kv_heads, splits](
         query,
         key,
@@ -165,20 +170,20 @@ def launch_decode(
         row_sum,
         acc,
         *strides(query, key, value, mask),
-        kv_heads,
-        group,
-        kv_len,
-        -(-kv_len // splits),
-        scale,
-        power_of_two(kv_len),
-        power_of_two(batch * heads),
+        kv_heads=kv_heads,
+        group=group,
+        kv_len=kv_len,
+        split_len=-(-kv_len // splits),
+        scale=scale,
+        length_class=power_of_two(kv_len),
+        heads_class=power_of_two(batch * heads),
         HEAD_DIM=head_dim,
         VALUE_DIM=value_dim,
         HEAD_BLOCK=padded(head_dim),
         VALUE_BLOCK=padded(value_dim),
         MASK=kind_of(mask),
         GROUP_BLOCK=padded(group),
-        **({"KV_BLOCK": kv_block or 64} if direct else {}),
+        **sizes,
     )
     decode.merge_splits[(batch * heads,)](
         row_max,
@@ -186,8 +191,8 @@ def launch_decode(
         acc,
         output,
         *strides(output),
-        heads,
-        splits,
+        heads=heads,
+        splits=splits,
         VALUE_DIM=value_dim,
         VALUE_BLOCK=padded(value_dim),
         SPLIT_BLOCK=power_of_two(splits),
