@@ -33,6 +33,14 @@ def fixed_seed() -> None:
 
 
 @pytest.fixture(scope="session")
+def bundled():
+    """The bundled SmolLM2 and its tokenizer, read once for all tests: none changes it."""
+    from companion import load
+
+    return load(device="cpu")
+
+
+@pytest.fixture(scope="session")
 def bundled_tokenizer():
     """The tokenizer of the bundled SmolLM2, without its weights."""
     import gguf
