@@ -43,6 +43,19 @@ def test_links(site):
     assert not [link for file in files for link in browse.broken_links(file)]
 
 
+def test_nothing_names_the_machine_that_built_it(site):
+    kinds = {".html", ".js", ".ipynb", ".md"}
+    files = [file for file in sorted(site.rglob("*")) if file.suffix in kinds]
+    assert len(files) > 50
+    assert not {
+        str(file): found for file in files if (found := browse.local_paths(file))
+    }
+
+
+def test_code_in_docstrings_is_set_as_code(site):
+    assert not browse.curled_code(site / "book" / "api.html")
+
+
 def test_front_door(site):
     """index.html leads to the first page of the table of contents."""
     refresh = browse.parsed(site / "index.html").find(
