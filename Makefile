@@ -17,7 +17,7 @@ HF_TESTS := $(VENV)/hugging_face_tests
 OLD_TRITON := $(if $(filter Linux,$(shell uname)),$(VENV)/triton_3.6)
 NOTEBOOKS = $$($(VENV)/bin/python tests/notebooks/toc.py)
 
-# A file's tests stay together, and files start in their order, the slow parity tests first.
+# A file's tests stay together, and files start in the order of tests/conftest.py, the slow ones first.
 PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Workers share the cores, and one thread each keeps sums in one order.
@@ -81,9 +81,15 @@ ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run o
 
 # ---- the tests
 
+# Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
+# first. What a part prints comes in one piece when it has ended, if make can do that (4.0 and newer).
+PARTS = typed plain chapters kernels site kernels-oldest lint coverage
+IN_ONE_PIECE = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 .PHONY: test
-test: $(INSTALLED) ## run every check there is
-	@$(MAKE) --keep-going lint unit chapters site
+test: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## run every check there is
+	@echo "Checking in $(words $(PARTS)) parts, two at a time: $(PARTS)"
+	@$(MAKE) --keep-going --jobs 2 $(IN_ONE_PIECE) JOBS=$$((($(JOBS) + 1) / 2)) $(PARTS)
 	@echo "All checks passed."
 
 .PHONY: lint
@@ -92,19 +98,42 @@ lint: $(INSTALLED) ## style and types
 	@$(BIN) ruff format --check
 	@$(BIN) mypy
 
-# The first pass checks every shape annotation as the tests call it. The second runs without those checks what they would
-# get in the way of: wrong arguments, which must reach our own errors, compiled code, and processes of their own. The third
-# runs the Triton kernels in Triton's interpreter, with two versions of it, where there is a Triton: on Linux.
+# `typed` checks every shape annotation as the tests call it. `plain` runs without those checks what they would get in the
+# way of: wrong arguments, which must reach our own errors, compiled code, and processes of their own. `kernels` is what runs
+# in Triton's interpreter, where there is a Triton: on Linux. There coverage would take longer than the tests.
 APART = contract hugging_face notebooks parallel site fast/kernels
-KERNELS = TRITON_INTERPRET=1 $(BIN) pytest tests/fast/kernels $(PARALLEL)
+COVERED = COVERAGE_FILE=.coverage.$@ $(BIN) pytest $(PARALLEL) --cov --cov-report=
+INTERPRETED = TRITON_INTERPRET=1 $(BIN) pytest $(PARALLEL)
 
 .PHONY: unit
-unit: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## the package's tests and their coverage
-	@rm -f .coverage
-	@$(BIN) pytest tests $(APART:%=--ignore tests/%) $(PARALLEL) --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
-	@$(BIN) pytest tests/contract tests/hugging_face tests/parallel $(PARALLEL) --cov --cov-append --cov-report=
-	@$(KERNELS) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
-	@test -z "$(OLD_TRITON)" || PYTHONPATH=$(OLD_TRITON) $(KERNELS)
+unit: coverage kernels kernels-oldest ## the package's tests and their coverage
+
+.PHONY: typed
+typed: $(INSTALLED)
+	@$(COVERED) tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
+
+.PHONY: plain
+plain: $(INSTALLED) $(HF_TESTS)
+	@$(COVERED) tests/contract tests/hugging_face tests/parallel
+
+.PHONY: coverage
+coverage: typed plain
+	@$(BIN) coverage combine -q --keep .coverage.typed .coverage.plain
+	@$(BIN) coverage report -m --skip-covered --fail-under=95
+
+.PHONY: kernels
+kernels: $(INSTALLED)
+	@$(INTERPRETED) tests/fast/kernels
+
+# Of the oldest Triton what a version can break: each kernel in each dtype, a model made of them, one test for each part of
+# the language that a planted fault needs, and what looks into the interpreter. Which numbers come out, the newest shows.
+OLDEST = test_kernel_parts.py test_kernel_grader.py test_kernel_faults.py::test_without_a_fault_all_is_right \
+  test_kernel_attention.py::test_past_is_the_lower_right_mask test_kernel_decode.py::test_any_number_of_splits \
+  test_kernel_layers.py::test_same_tokens_and_logits
+
+.PHONY: kernels-oldest
+kernels-oldest: $(INSTALLED) $(OLD_TRITON)
+	@test -z "$(OLD_TRITON)" || PYTHONPATH=$(OLD_TRITON) $(INTERPRETED) $(OLDEST:%=tests/fast/kernels/%)
 
 .PHONY: test-gpu
 test-gpu: $(INSTALLED) ## the kernels' tests, and all others that take a device, on a GPU
@@ -118,6 +147,7 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility
+	@$(VENV)/bin/python tests/site/get_chromium.py
 	@$(BIN) pytest tests/site -n $(JOBS)
 
 # ---- measurements
@@ -143,5 +173,5 @@ roofline: $(INSTALLED) ## how fast this machine reads and multiplies, and a laye
 
 .PHONY: clean
 clean: ## remove what was built; the virtual environment stays
-	@rm -rf _build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf _build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

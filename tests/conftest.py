@@ -25,6 +25,38 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("device", ["cpu", "cuda"] if gpu else ["cpu"])
 
 
+# What takes longest starts first, so that no worker is left alone with it.
+SLOWEST = (
+    *(
+        "test_smollm2",
+        "test_torchrun",
+        "test_kernels_compile",
+        "test_checkpoint_refusals",
+    ),
+    *(
+        "test_compiled_decode",
+        "test_fast_attention",
+        "test_compile",
+        "test_gpu_benchmark",
+    ),
+    *(
+        "test_their_tests",
+        "test_fast_weights",
+        "test_checkpoints",
+        "test_split",
+        "test_run",
+    ),
+    *("test_kernel_attention", "test_kernel_layers", "test_kernel_faults"),
+    "test_equality_ledger",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files, and leave each file's tests in their order."""
+    order = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed() -> None:
     """The same random tensors whichever tests ran before."""

@@ -11,7 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
 from bs4 import BeautifulSoup
-from playwright.sync_api import BrowserContext, Page, ViewportSize
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    ViewportSize,
+)
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -24,14 +30,30 @@ NAMES = (
 )
 
 
-def find_chromium() -> str:
-    """Path of a Chromium: $CHROMIUM, or one of the usual names."""
-    for name in (environ.get("CHROMIUM", ""), *NAMES):
+MISSING = (
+    "The site's tests need Chromium and found none that starts. Debian and Ubuntu: apt-get install chromium. "
+    "Elsewhere: install it or Google Chrome and set CHROMIUM to the program's path."
+)
+
+
+def find_chromium(playwright: Playwright) -> str:
+    """Path of a Chromium: $CHROMIUM, one of the usual names, or the one that playwright downloads."""
+    own = playwright.chromium.executable_path
+    for name in (environ.get("CHROMIUM", ""), *NAMES, own):
         if path := shutil.which(name):
             return path
-    raise RuntimeError(
-        "The site's tests need Chromium and found none. Debian and Ubuntu: apt-get install chromium. "
-        "Elsewhere: install it or Google Chrome and set CHROMIUM to the program's path."
+    raise RuntimeError(MISSING)
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=find_chromium(playwright),
+        args=[
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ],
     )
 
 

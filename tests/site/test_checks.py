@@ -138,10 +138,3 @@ def test_curly_quotes_around_code_are_found(text, tmp_path):
 def test_titles_and_straight_quotes_are_no_curled_code(tmp_path):
     text = "“YaRN: Efficient Context”, <code>{&quot;heads&quot;: 9}</code>, torch’s"
     assert not browse.curled_code(page_of(text, tmp_path))
-
-
-def test_chromium_missing(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("CHROMIUM", "")
-    with pytest.raises(RuntimeError, match="apt-get install chromium"):
-        browse.find_chromium()

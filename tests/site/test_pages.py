@@ -10,7 +10,12 @@ ROOT = Path(__file__).parents[2]
 EXTRA = ["genindex", "search"]  # the theme's own pages
 
 
-@pytest.mark.parametrize("name", [*toc.pages(), *EXTRA])
+def size(name):
+    files = [ROOT / f"{name}.{kind}" for kind in ("ipynb", "md")]
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+@pytest.mark.parametrize("name", sorted([*toc.pages(), *EXTRA], key=size, reverse=True))
 def test_page(name, context, site, record_property):
     visit = browse.Visit(context, site / f"{name}.html")
     try:
