@@ -83,7 +83,7 @@ ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run o
 
 # Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
 # first. What a part prints comes in one piece when it has ended, if make can do that (4.0 and newer).
-PARTS = typed plain chapters kernels site kernels-oldest lint coverage
+PARTS = typed compiled plain chapters kernels bundled site kernels-oldest lint coverage
 IN_ONE_PIECE = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: test
@@ -98,23 +98,35 @@ lint: $(INSTALLED) ## style and types
 	@$(BIN) ruff format --check
 	@$(BIN) mypy
 
-# `typed` checks every shape annotation as the tests call it. `plain` runs without those checks what they would get in the
-# way of: wrong arguments, which must reach our own errors, compiled code, and processes of their own. `kernels` is what runs
-# in Triton's interpreter, where there is a Triton: on Linux. There coverage would take longer than the tests.
+# `typed` checks every shape annotation as the tests call it, `bundled` too, with the real weights. `plain` and `compiled` run
+# without those checks what they would get in the way of: wrong arguments, which must reach our own errors, processes of
+# their own, compiled code. `kernels` is what runs in Triton's interpreter, where there is a Triton: on Linux.
+# Coverage doubles a test's time, so `typed` and `plain` alone are measured; what the others run, runs there on a small scale.
 APART = contract hugging_face notebooks parallel site fast/kernels
-COVERED = COVERAGE_FILE=.coverage.$@ $(BIN) pytest $(PARALLEL) --cov --cov-report=
-INTERPRETED = TRITON_INTERPRET=1 $(BIN) pytest $(PARALLEL)
+SHAPES_CHECKED = tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
+COMPILED = $(wildcard tests/contract/test_*compile.py) tests/contract/test_compiled_linear.py tests/hugging_face tests/parallel/test_torchrun.py
+PYTEST = $(BIN) pytest $(PARALLEL)
+MEASURED = COVERAGE_FILE=.coverage.$@ $(PYTEST) --cov --cov-report=
+INTERPRETED = TRITON_INTERPRET=1 $(PYTEST)
 
 .PHONY: unit
-unit: coverage kernels kernels-oldest ## the package's tests and their coverage
+unit: coverage bundled compiled kernels kernels-oldest ## the package's tests and their coverage
 
 .PHONY: typed
 typed: $(INSTALLED)
-	@$(COVERED) tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
+	@$(MEASURED) $(SHAPES_CHECKED) -m "not bundled"
+
+.PHONY: bundled
+bundled: $(INSTALLED)
+	@$(PYTEST) $(SHAPES_CHECKED) -m bundled
 
 .PHONY: plain
-plain: $(INSTALLED) $(HF_TESTS)
-	@$(COVERED) tests/contract tests/hugging_face tests/parallel
+plain: $(INSTALLED)
+	@$(MEASURED) tests/contract tests/parallel $(COMPILED:%=--ignore %)
+
+.PHONY: compiled
+compiled: $(INSTALLED) $(HF_TESTS)
+	@$(PYTEST) $(COMPILED)
 
 .PHONY: coverage
 coverage: typed plain

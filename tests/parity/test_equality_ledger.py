@@ -49,6 +49,7 @@ from companion.transformer_2017 import (
     weights_from_torch,
 )
 
+pytestmark = pytest.mark.bundled  # one row is, and the page is of all rows
 KERNEL = ("attention_forward",)
 PAGE = Path(__file__).parents[2] / "book/equality_ledger.md"
 HEAD = """# The equality ledger
