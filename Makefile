@@ -93,7 +93,8 @@ test: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## run every check there is
 	@echo "All checks passed."
 
 .PHONY: lint
-lint: $(INSTALLED) ## style and types
+lint: $(INSTALLED) ## style, types, workflows
+	@test ! -x $(VENV)/bin/actionlint || $(VENV)/bin/actionlint -no-color
 	@$(BIN) ruff check
 	@$(BIN) ruff format --check
 	@$(BIN) mypy
