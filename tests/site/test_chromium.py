@@ -1,5 +1,8 @@
 """A browser is found, or got, or asked for."""
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import browse
@@ -90,6 +93,11 @@ def test_a_browser_that_starts_is_enough(machine):
     assert commands == [("",)]
 
 
-def test_what_does_not_start_is_no_browser(program, monkeypatch):
-    monkeypatch.setenv("CHROMIUM", program("chromium"))
-    assert not get_chromium.starts()
+def test_what_does_not_start_is_no_browser(program):
+    """In a process of its own, since playwright runs once in each."""
+    program("chromium")
+    code = "import get_chromium; print(get_chromium.starts())"
+    folder = Path(get_chromium.__file__).parent
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert ran.stdout == "False\n", ran.stderr
