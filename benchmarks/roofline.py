@@ -24,10 +24,10 @@ from companion import (
     merge_heads,
     split_heads,
 )
-from companion.attention import later, repeat_for_query_heads, softmax
+from companion.attention import later, masked_softmax, repeat_for_query_heads
 from companion.mlp import swiglu
-from companion.show.cost import CostCounter
-from companion.show.roofline import predicted_and_measured
+from companion.show.ledgers.cost import CostCounter
+from companion.show.measurements.predictions import predicted_and_measured
 
 CONFIG = LlamaConfig(
     hidden_size=2048,
@@ -93,7 +93,8 @@ Steps = Iterator[tuple[str, Run]]
 def attention_steps(layer: LlamaDecoderLayer, values: dict, cache: KVCache) -> Steps:
     """From the normed hidden states to the output of attention."""
     attn, v = layer.self_attn, values
-    q_len, kv_len = v["x"].shape[1], cache.length + v["x"].shape[1]
+    q_len, kv_len = v["x"].shape[1], cache.max_length
+    cache.lengths = [kv_len - q_len] * len(cache.lengths)  # of every run
     yield "query", lambda: split_heads(attn.q_proj(v["normed"]), attn.num_heads)
     yield "key", lambda: split_heads(attn.k_proj(v["normed"]), attn.num_kv_heads)
     yield "value", lambda: split_heads(attn.v_proj(v["normed"]), attn.num_kv_heads)
@@ -108,7 +109,7 @@ def attention_steps(layer: LlamaDecoderLayer, values: dict, cache: KVCache) -> S
             "masked",
             lambda: v["scores"].masked_fill_(later(v["scores"]), -torch.inf),
         )
-    yield "softmax", lambda: softmax(v["scores"])
+    yield "softmax", lambda: masked_softmax(v["scores"], None)
     yield "weighted values", lambda: v["softmax"] @ v["repeated"][1]
     yield "merged, projected", lambda: attn.o_proj(merge_heads(v["weighted values"]))
 
@@ -137,7 +138,6 @@ def prepared(config: LlamaConfig, q_len: int, kv_len: int, **where: object) -> t
     cache = KVCache(config, 1, kv_len, **where)
     cache.keys.normal_()
     cache.values.normal_()
-    cache.advance(kv_len - q_len)
     x = torch.randn(1, q_len, config.hidden_size).to(**where)
     positions = torch.arange(kv_len - q_len, kv_len, device=x.device)[None]
     cos, sin = layer.rotary_emb(x, positions)

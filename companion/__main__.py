@@ -5,22 +5,20 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from companion.chat import Chat
-from companion.chat.terminal import converse
+from companion.chat.options import (
+    DTYPES,
+    add_length,
+    add_model,
+    add_sampling,
+    sampling,
+)
+from companion.chat.terminal import complete, converse
 from companion.checkpoints import load
-from companion.generate import generate_stream
-from companion.model import LlamaForCausalLM
-from companion.tokenizers import Tokenizer
 
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 EXAMPLES = """\
 examples:
   python -m companion "The capital of France is" --max-new-tokens 24
@@ -55,65 +53,6 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def add_length(command: argparse.ArgumentParser, default: str) -> None:
-    """How much is written."""
-    command.add_argument(
-        "--max-new-tokens",
-        type=int,
-        metavar="N",
-        help=f"at most N tokens (default: {default})",
-    )
-
-
-def add_sampling(group: argparse._ArgumentGroup) -> None:
-    """How the next token is chosen."""
-    group.add_argument(
-        "--temperature",
-        type=float,
-        default=0.0,
-        metavar="T",
-        help="0 takes the likeliest token (default); above 0 samples",
-    )
-    group.add_argument(
-        "--top-k",
-        type=int,
-        metavar="K",
-        help="sample from the K likeliest tokens only (default: from all)",
-    )
-    group.add_argument(
-        "--top-p",
-        type=float,
-        metavar="P",
-        help="sample from the likeliest tokens that sum to P only (default: from all)",
-    )
-    group.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="makes sampling repeatable (default 0)",
-    )
-
-
-def add_model(group: argparse._ArgumentGroup) -> None:
-    """Which model, and where it runs."""
-    group.add_argument(
-        "--model",
-        metavar="PATH",
-        help="a checkpoint directory or .gguf file (default: the bundled "
-        "SmolLM2-135M-Instruct)",
-    )
-    group.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default="float32",
-        help="of the weights (default float32)",
-    )
-    group.add_argument(
-        "--device", default="auto", help="auto, cpu or cuda (default auto)"
-    )
-
-
 def prepare(options: argparse.Namespace) -> Callable[[], int]:
     """Load the model and check the request; what remains is to write the text.
 
@@ -143,41 +82,6 @@ def prepare(options: argparse.Namespace) -> Callable[[], int]:
         **sampling(options),
     )
     return lambda: converse(chat)
-
-
-def complete(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, options: argparse.Namespace
-) -> Callable[[], int]:
-    """Writes the prompt and what follows it, up to the end of the text."""
-    prompt = tokenizer.encode(options.prompt)
-    tokens = generate_stream(
-        model,
-        torch.tensor([prompt], dtype=torch.long),
-        64 if options.max_new_tokens is None else options.max_new_tokens,
-        **sampling(options),
-        stop_tokens=tokenizer.stop_ids,
-    )
-    ids = (int(token) for token in tokens)
-    text = tokenizer.decode_stream(
-        (i for i in ids if i not in tokenizer.stop_ids), after=prompt
-    )
-
-    def write() -> int:
-        print(options.prompt, end="", flush=True)
-        for piece in text:
-            print(piece, end="", flush=True)
-        print(flush=True)
-        return 0
-
-    return write
-
-
-def sampling(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of sampling, by the names that `generate` has for them."""
-    return {
-        name: getattr(options, name)
-        for name in ("temperature", "top_k", "top_p", "seed")
-    }
 
 
 def main(arguments: list[str] | None = None) -> int:

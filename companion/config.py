@@ -1,10 +1,10 @@
 """The numbers that fix a Llama's shapes, read from a Hugging Face config.json."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
+from companion.refusals import config as refusals
 from companion.rope_scaling import RopeScaling
 from companion.rope_scaling.parameters import read_scaling, rope_parameters
 
@@ -69,28 +69,13 @@ class LlamaConfig:
         if self.num_key_value_heads is None:
             object.__setattr__(self, "num_key_value_heads", self.num_attention_heads)
         for field in fields(self):
-            check_value(field.name, field.type, getattr(self, field.name))
+            refusals.check_value(field.name, field.type, getattr(self, field.name))
         if self.head_dim is None:
-            if self.hidden_size % self.num_attention_heads:
-                raise ValueError(
-                    f"hidden_size {self.hidden_size} is not a multiple of "
-                    f"num_attention_heads {self.num_attention_heads}: change one, or "
-                    "give head_dim"
-                )
+            refusals.check_heads(self)
             object.__setattr__(
                 self, "head_dim", self.hidden_size // self.num_attention_heads
             )
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple "
-                f"of num_key_value_heads {self.num_key_value_heads}: each key/value "
-                "head serves an equal group of query heads"
-            )
-        if self.head_dim % 2:
-            raise ValueError(
-                f"head_dim is {self.head_dim}: RoPE rotates pairs of features, so it "
-                "must be even"
-            )
+        refusals.check_groups(self)
         if self.rope_scaling is not None:
             self.rope_scaling.check(self.head_dim, self.rope_theta)
 
@@ -111,26 +96,11 @@ class LlamaConfig:
         Raises: ValueError that names the first option set to something this package
         does not compute.
         """
-        if not isinstance(config, Mapping):
-            raise ValueError(
-                f"from_hf takes a dict and got a {type(config).__name__}: pass "
-                "config.to_dict()"
-            )
-        family = config.get("model_type") or "llama"
-        if not isinstance(family, str) or family not in FAMILIES:
-            raise ValueError(
-                f"config has model_type = {family!r}: this package computes only "
-                f"{', '.join(map(repr, FAMILIES))}"
-            )
+        family = refusals.known_family(config, FAMILIES)
         rope = rope_parameters(config)
         said = {name: rope[name] for name in TOP_LEVEL if name in rope}
         config = {**FAMILIES[family], **config, **said}
-        for name, only in ONLY.items():
-            if config.get(name, only) not in (only, None):
-                raise ValueError(
-                    f"config has {name} = {config[name]!r}: this package computes "
-                    f"only {only!r}"
-                )
+        refusals.check_only(config, ONLY)
         names = {field.name for field in fields(cls)}
         values = {
             name: value
@@ -161,27 +131,3 @@ def as_config(config: LlamaConfig | HuggingFaceConfig) -> LlamaConfig:
             "config, or LlamaConfig.from_hf(dict)"
         )
     return LlamaConfig.from_hf(config.to_dict())
-
-
-def check_value(name: str, kind: Any, value: Any) -> None:
-    """Refuse a value of the wrong type, and sizes and constants that are not above 0."""
-    if name == "head_dim" and value is None:
-        return
-    if name == "rope_scaling":
-        if not isinstance(value, RopeScaling | None):
-            raise ValueError(
-                f"rope_scaling is {value!r}: it must be None or a RopeScaling, such as "
-                "LinearScaling(2.0); LlamaConfig.from_hf reads dicts"
-            )
-        return
-    if name == "attention_dropout":
-        if type(value) not in (int, float) or not 0 <= value < 1:
-            raise ValueError(
-                f"attention_dropout is {value!r}: it must be a probability below 1"
-            )
-        return
-    allowed = (int, float) if kind is float else (kind,)
-    if type(value) not in allowed or (kind is not bool and not 0 < value < math.inf):
-        number = "whole number" if kind is int else "finite number"
-        wanted = "True or False" if kind is bool else f"a {number} greater than 0"
-        raise ValueError(f"{name} is {value!r}: it must be {wanted}")

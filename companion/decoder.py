@@ -1,7 +1,7 @@
 """The Llama decoder layer: attention and feed-forward on a residual stream.
 
 Source: Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models",
-section 2.2; names and calling convention of Hugging Face's modeling_llama.py.
+section 2.2; names of Hugging Face's modeling_llama.py.
 """
 
 from typing import Any
@@ -17,32 +17,26 @@ from companion.heads import merge_heads, split_heads
 from companion.masks import may_attend
 from companion.mlp import LlamaMLP
 from companion.norm import LlamaRMSNorm
-from companion.refusals.decoder import (
-    check_layer_input,
-    check_layer_mask,
-    check_options,
-    check_positions,
-    check_weights,
-)
+from companion.refusals import decoder as refusals
+from companion.refusals import guarded_by
 from companion.rope import LlamaRotaryEmbedding, apply_rope
 
 PositionEmbeddings = tuple[
     Float[Tensor, "#batch q_len head_dim"], Float[Tensor, "#batch q_len head_dim"]
 ]
 Mask = Bool[Tensor, "*#mask #q_len #kv_len"] | Float[Tensor, "*#mask #q_len #kv_len"]
-Weights = Float[Tensor, "batch heads q_len kv_len"]
+Query = Float[Tensor, "batch heads q_len head_dim"]
+Key = Float[Tensor, "batch kv_heads kv_len head_dim"]
 
 
 class LlamaAttention(nn.Module):
     """Grouped-query self-attention with RoPE, through a cache if there is one.
 
-    `attend` is any function with the signature of `scaled_dot_product_attention`; the
-    weights of one that returns (output, weights) are returned too. Without a mask a
-    query sees the cached tokens, and the new ones up to itself. In training each
-    weight is dropped with the probability `attention_dropout`.
+    `attend` is any function with the signature of `scaled_dot_product_attention`.
+    Without a mask a query sees the cached tokens, and the new ones up to itself. In
+    training each weight is dropped with the probability `attention_dropout`.
 
-    Raises: ValueError when hidden_states, angles, mask or cache do not fit the config,
-    and for an option, passed by name, that is not computed here.
+    Raises: ValueError when hidden_states, angles, mask or cache do not fit the config.
     """
 
     def __init__(
@@ -67,60 +61,78 @@ class LlamaAttention(nn.Module):
         self.v_proj = nn.Linear(hidden, kv_width, bias=bias)
         self.o_proj = nn.Linear(q_width, hidden, bias=bias)
 
+    @guarded_by(refusals.attention)
     def forward(
         self,
         hidden_states: Float[Tensor, "batch q_len hidden"],
         position_embeddings: PositionEmbeddings,
         attention_mask: Mask | None = None,
         past_key_values: Cache | None = None,
-        **options: Any,
-    ) -> tuple[Float[Tensor, "batch q_len hidden"], Weights | None]:
-        """(output, weights or None); the new keys and values are written to the cache."""
-        check_options(options)
-        check_layer_input(hidden_states, self.q_proj.in_features, past_key_values)
-        check_positions(position_embeddings, hidden_states, self.head_dim)
+    ) -> Float[Tensor, "batch q_len hidden"]:
+        """What each token has read; the new keys and values are written to the cache."""
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
 
-        cos, sin = position_embeddings
-        query, key = apply_rope(query, cos, sin), apply_rope(key, cos, sin)
+        query, key = self.rotate(query, key, *position_embeddings)
         past = cached_length(past_key_values, self.layer_idx)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
 
-        is_causal = False
-        if attention_mask is None:
-            attention_mask, is_causal = causal_rule(query, key, past)
-        else:
-            check_layer_mask(attention_mask, query.shape[-2])
         output = self.attend(
             query,
             key,
             value,
-            attn_mask=attention_mask,
             dropout_p=self.attention_dropout if self.training else 0.0,
-            is_causal=is_causal,
             enable_gqa=True,
+            **self.who_sees_whom(query, key, attention_mask, past),
         )
-        output, weights = output if isinstance(output, tuple) else (output, None)
-        check_weights(options, weights)
-        return self.o_proj(merge_heads(output)), weights
+        return self.o_proj(merge_heads(output))
+
+    def rotate(
+        self, query: Query, key: Key, cos: Tensor, sin: Tensor
+    ) -> tuple[Query, Key]:
+        """RoPE of queries and keys; values stay as they are."""
+        return apply_rope(query, cos, sin), apply_rope(key, cos, sin)
+
+    def who_sees_whom(
+        self,
+        query: Query,
+        key: Key,
+        attention_mask: Mask | None,
+        past: int | Int[Tensor, ""],
+    ) -> dict[str, Any]:
+        """What `attend` is told, for queries that follow `past` cached tokens: the mask
+        that was given, or the cheapest that is causal.
+
+        The first tokens need no more than `is_causal`, and one new token, which sees
+        every key, nothing. Several behind a cache need a mask; so do the keys of a static
+        cache, whose empty places come with them.
+        """
+        if attention_mask is not None:
+            return {"attn_mask": attention_mask}
+        q_len, kv_len = query.shape[-2], key.shape[-2]
+        if (
+            isinstance(past, int)
+            and past + q_len == kv_len
+            and not (past and q_len > 1)
+        ):
+            return {"is_causal": q_len > 1}
+        query_pos = torch.arange(q_len, device=query.device) + past
+        key_pos = torch.arange(kv_len, device=key.device)
+        return {"attn_mask": may_attend(query_pos, key_pos)}
 
 
 class LlamaDecoderLayer(nn.Module):
     """`x + attention(norm(x))`, then `x + mlp(norm(x))`: the shape stays.
 
-    Parameter names and call are Hugging Face's. `attention_mask` is bool (True = may
-    attend) or additive, and broadcasts onto (batch, heads, q_len, kv_len); without it
-    the layer is causal. `position_embeddings` is the (cos, sin) pair of
-    `LlamaRotaryEmbedding`; without it, it is made from `position_ids`, and without
-    those from the positions that follow the cache. `past_key_values` is written to;
-    the caller advances it. `use_cache` is not read: whoever wants no cache hands in
-    none. Hugging Face's model hands it to every layer, and so it is taken.
+    Parameter names are Hugging Face's. `attention_mask` is bool (True = may attend) or
+    additive, and broadcasts onto (batch, heads, q_len, kv_len); without it the layer is
+    causal. `position_embeddings` is the (cos, sin) pair of `LlamaRotaryEmbedding`;
+    without it, it is made from `position_ids`, and without those from the positions that
+    follow the cache. `past_key_values` is written to.
 
-    Raises: ValueError when hidden_states, positions, mask or cache do not fit the
-    config, and for an option, passed by name, that is not computed here.
+    Raises: ValueError when hidden_states, positions, mask or cache do not fit the config.
     """
 
     def __init__(
@@ -131,83 +143,55 @@ class LlamaDecoderLayer(nn.Module):
     ):
         super().__init__()
         config = as_config(config)
+        hidden, eps = config.hidden_size, config.rms_norm_eps
         self.self_attn = LlamaAttention(config, layer_idx, attend)
         self.mlp = LlamaMLP(config)
-        self.input_layernorm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.post_attention_layernorm = LlamaRMSNorm(
-            config.hidden_size, config.rms_norm_eps
-        )
+        self.input_layernorm = LlamaRMSNorm(hidden, eps)
+        self.post_attention_layernorm = LlamaRMSNorm(hidden, eps)
         self.rotary_emb = LlamaRotaryEmbedding(config)
 
+    @guarded_by(refusals.layer)
     def forward(
         self,
         hidden_states: Float[Tensor, "batch q_len hidden"],
         attention_mask: Mask | None = None,
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: Cache | None = None,
-        use_cache: bool | None = None,
         position_embeddings: PositionEmbeddings | None = None,
-        **options: Any,
     ) -> Float[Tensor, "batch q_len hidden"]:
         """Hidden states with the layer's two halves added to them."""
-        check_layer_input(
-            hidden_states, self.self_attn.q_proj.in_features, past_key_values
-        )
-        if position_embeddings is None:
-            if position_ids is None:
-                position_ids = next_positions(
-                    hidden_states.shape[1],
-                    past_key_values,
-                    hidden_states.device,
-                    self.self_attn.layer_idx,
-                )
-            position_embeddings = self.rotary_emb(hidden_states, position_ids)
+        angles = position_embeddings
+        if angles is None:
+            angles = self.angles(hidden_states, position_ids, past_key_values)
 
-        residual = hidden_states
-        hidden_states = self.input_layernorm(hidden_states)
-        hidden_states, _ = self.self_attn(
-            hidden_states,
-            position_embeddings,
-            attention_mask,
-            past_key_values,
-            **options,
-        )
-        hidden_states = residual + hidden_states
+        normed = self.input_layernorm(hidden_states)
+        attended = self.self_attn(normed, angles, attention_mask, past_key_values)
+        hidden_states = hidden_states + attended
 
-        residual = hidden_states
-        hidden_states = self.post_attention_layernorm(hidden_states)
-        hidden_states = self.mlp(hidden_states)
-        return residual + hidden_states
+        normed = self.post_attention_layernorm(hidden_states)
+        transformed = self.mlp(normed)
+        return hidden_states + transformed
 
-
-def causal_rule(
-    query: Float[Tensor, "batch heads q_len head_dim"],
-    key: Float[Tensor, "batch kv_heads kv_len head_dim"],
-    past: int | Int[Tensor, ""],
-) -> tuple[Bool[Tensor, "q_len kv_len"] | None, bool]:
-    """(attn_mask, is_causal) for queries that follow `past` cached tokens: what is cheapest.
-
-    The first tokens need no mask but `is_causal`, and one new token, which sees every
-    key, neither. Several behind a cache need a mask; so do the keys of a static cache,
-    whose empty places come with them.
-    """
-    q_len, kv_len = query.shape[-2], key.shape[-2]
-    if isinstance(past, int) and past + q_len == kv_len and (past == 0 or q_len == 1):
-        return None, q_len > 1
-    query_pos = torch.arange(q_len, device=query.device) + past
-    return may_attend(query_pos, torch.arange(kv_len, device=key.device)), False
+    def angles(
+        self,
+        hidden_states: Float[Tensor, "batch q_len hidden"],
+        position_ids: Int[Tensor, "#batch q_len"] | None,
+        past_key_values: Cache | None,
+    ) -> PositionEmbeddings:
+        """(cos, sin) of the tokens' positions, which go on from the cache unless given."""
+        if position_ids is None:
+            past = cached_length(past_key_values, self.self_attn.layer_idx)
+            position_ids = next_positions(
+                hidden_states.shape[1], past, hidden_states.device
+            )
+        return self.rotary_emb(hidden_states, position_ids)
 
 
 def next_positions(
-    q_len: int,
-    past_key_values: Cache | None,
-    device: torch.device | None = None,
-    layer_idx: int = 0,
+    q_len: int, past: int | Int[Tensor, ""] = 0, device: torch.device | None = None
 ) -> Int[Tensor, "1 {q_len}"]:
-    """The positions of the next `q_len` tokens: they go on where the cache ends."""
-    return torch.arange(q_len, device=device)[None] + cached_length(
-        past_key_values, layer_idx
-    )
+    """The positions of the next `q_len` tokens behind `past` cached ones."""
+    return torch.arange(q_len, device=device)[None] + past
 
 
 def cached_length(

@@ -10,8 +10,9 @@ from torch import Tensor
 from companion.cache import KVCache
 from companion.masks import position_ids_from_mask
 from companion.model import LlamaForCausalLM
-from companion.refusals.generate import check_cache, check_request, check_unchanged
-from companion.sampling import check_sampling, choose
+from companion.refusals import generate as refusals
+from companion.refusals import guarded_by
+from companion.sampling import choose
 
 Ids = Int[Tensor, "batch length"]
 Mask = Int[Tensor, "batch length"] | Bool[Tensor, "batch length"]
@@ -94,6 +95,7 @@ def generate(
     )
 
 
+@guarded_by(refusals.generate_stream)
 def generate_stream(
     model: LlamaForCausalLM,
     input_ids: Ids,
@@ -109,41 +111,22 @@ def generate_stream(
     decode: Decode = decode,
 ) -> Iterator[Token]:
     """The new tokens of `generate`, each as soon as it is known; same errors."""
-    check_request(model, input_ids, max_new_tokens, attention_mask, stop_tokens, seed)
-    check_sampling(temperature, top_k, top_p)
-    input_ids = input_ids.to(model.device)
+    device, input_ids = model.device, input_ids.to(model.device)
     batch, length = input_ids.shape
-    if past_key_values is None:
+    cache = past_key_values
+    if cache is None:
+        sizes = model.config, batch, length + max_new_tokens
         with torch.inference_mode():
-            past_key_values = KVCache(
-                model.config,
-                batch,
-                length + max_new_tokens,
-                dtype=model.dtype,
-                device=model.device,
-            )
-    check_cache(past_key_values, model, input_ids, max_new_tokens)
-    generator = (
-        None if seed is None else torch.Generator(model.device).manual_seed(seed)
-    )
+            cache = KVCache(*sizes, dtype=model.dtype, device=device)
+    mask = torch.ones_like(input_ids)
+    if attention_mask is not None:
+        mask = attention_mask.to(device).long()
+    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+    limits = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p)
+    pick = partial(limits, generator=generator)
+    stop = tuple(i for i in stop_tokens if 0 <= i < model.config.vocab_size)
     return stream_tokens(
-        model,
-        input_ids,
-        torch.ones_like(input_ids)
-        if attention_mask is None
-        else attention_mask.to(model.device).long(),
-        past_key_values,
-        past_key_values.length,
-        max_new_tokens,
-        partial(
-            choose,
-            temperature=temperature,
-            generator=generator,
-            top_k=top_k,
-            top_p=top_p,
-        ),
-        tuple(i for i in stop_tokens if 0 <= i < model.config.vocab_size),
-        decode,
+        model, input_ids, mask, cache, cache.length, max_new_tokens, pick, stop, decode
     )
 
 
@@ -163,7 +146,7 @@ def stream_tokens(
     stopped = torch.zeros(len(input_ids), dtype=torch.bool, device=model.device)
     token = None
     for _ in range(max_new_tokens):
-        check_unchanged(cache, held if token is None else mask.shape[1])
+        refusals.check_unchanged(cache, held if token is None else mask.shape[1])
         with torch.inference_mode():
             if token is None:
                 logits = prefill(model, input_ids, mask, cache)

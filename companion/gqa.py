@@ -8,7 +8,11 @@ from einops import repeat
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.refusals import gqa as refusals
+from companion.refusals import guarded_by
 
+
+@guarded_by(refusals.repeat_kv)
 def repeat_kv(
     x: Float[Tensor, "batch kv_heads length head_dim"], n_rep: int
 ) -> Float[Tensor, "batch kv_heads*{n_rep} length head_dim"]:
@@ -20,11 +24,6 @@ def repeat_kv(
     Raises: ValueError when `x` is not (batch, kv_heads, length, head_dim) or `n_rep`
     is below 1.
     """
-    if x.ndim != 4 or n_rep < 1:
-        raise ValueError(
-            f"x is {tuple(x.shape)} and n_rep {n_rep}: x must be (batch, kv_heads, "
-            "length, head_dim) and n_rep = q_heads / kv_heads at least 1"
-        )
     return repeat(
         x, "batch kv_heads length dim -> batch (kv_heads group) length dim", group=n_rep
     )

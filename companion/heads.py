@@ -3,14 +3,16 @@
 Source: Vaswani et al. 2017, section 3.2.2.
 """
 
-import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from companion.attention import Attend, scaled_dot_product_attention
+from companion.refusals import guarded_by
+from companion.refusals import heads as refusals
 
 
+@guarded_by(refusals.split_heads)
 def split_heads(
     x: Float[Tensor, "*batch length hidden"], num_heads: int
 ) -> Float[Tensor, "*batch {num_heads} length hidden//{num_heads}"]:
@@ -21,20 +23,12 @@ def split_heads(
 
     Raises: ValueError when `num_heads` does not divide the last axis.
     """
-    if x.ndim < 2:
-        raise ValueError(
-            f"x is {tuple(x.shape)}: split_heads needs the axes (..., length, hidden)"
-        )
-    if num_heads < 1 or x.shape[-1] % num_heads:
-        raise ValueError(
-            f"the last axis has {x.shape[-1]} features, which {num_heads} heads do "
-            f"not divide (x {tuple(x.shape)}): hidden must be num_heads * head_dim"
-        )
     return rearrange(
         x, "... length (heads head_dim) -> ... heads length head_dim", heads=num_heads
     )
 
 
+@guarded_by(refusals.merge_heads)
 def merge_heads(
     x: Float[Tensor, "*batch heads length head_dim"],
 ) -> Float[Tensor, "*batch length heads*head_dim"]:
@@ -42,35 +36,7 @@ def merge_heads(
 
     Raises: ValueError when there is no heads axis.
     """
-    if x.ndim < 3:
-        raise ValueError(
-            f"x is {tuple(x.shape)}: merge_heads needs the axes (..., heads, length, "
-            "head_dim)"
-        )
     return rearrange(x, "... heads length head_dim -> ... length (heads head_dim)")
-
-
-def attend_head_by_head(
-    query: Float[Tensor, "*batch q_len hidden"],
-    key: Float[Tensor, "*batch kv_len hidden"],
-    value: Float[Tensor, "*batch kv_len hidden"],
-    num_heads: int,
-) -> Float[Tensor, "*batch q_len hidden"]:
-    """Multi-head attention as the paper writes it: one head after the other, joined.
-
-    The slow spelling of `merge_heads(attention(split_heads(query), split_heads(key),
-    split_heads(value)))`.
-    """
-    head_dim = query.shape[-1] // num_heads
-    outputs = []
-    for head in range(num_heads):
-        columns = slice(head * head_dim, (head + 1) * head_dim)
-        outputs.append(
-            scaled_dot_product_attention(
-                query[..., columns], key[..., columns], value[..., columns]
-            )
-        )
-    return torch.cat(outputs, dim=-1)
 
 
 class MultiHeadAttention(nn.Module):
@@ -86,6 +52,7 @@ class MultiHeadAttention(nn.Module):
     `bias=True`.
     """
 
+    @guarded_by(refusals.multi_head_attention)
     def __init__(
         self,
         hidden_size: int,
@@ -96,11 +63,6 @@ class MultiHeadAttention(nn.Module):
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        if num_heads < 1 or (head_dim is None and hidden_size % num_heads):
-            raise ValueError(
-                f"hidden_size {hidden_size} is not a multiple of num_heads "
-                f"{num_heads}: choose a num_heads that divides it, or give head_dim"
-            )
         width = num_heads * (head_dim or hidden_size // num_heads)
         self.num_heads = num_heads
         self.attend = attend
@@ -109,6 +71,7 @@ class MultiHeadAttention(nn.Module):
         self.v_proj = nn.Linear(hidden_size, width, bias=bias)
         self.o_proj = nn.Linear(width, hidden_size, bias=bias)
 
+    @guarded_by(refusals.self_attention)
     def forward(
         self,
         hidden_states: Float[Tensor, "*batch length hidden_size"],
@@ -118,7 +81,6 @@ class MultiHeadAttention(nn.Module):
         is_causal: bool = False,
     ) -> Float[Tensor, "*batch length hidden_size"]:
         """Attend to the tokens themselves, under a mask if there is one."""
-        check_hidden_size(hidden_states, self.q_proj.in_features)
         query = split_heads(self.q_proj(hidden_states), self.num_heads)
         key = split_heads(self.k_proj(hidden_states), self.num_heads)
         value = split_heads(self.v_proj(hidden_states), self.num_heads)
@@ -126,13 +88,3 @@ class MultiHeadAttention(nn.Module):
             query, key, value, attn_mask=attn_mask, is_causal=is_causal
         )
         return self.o_proj(merge_heads(output))
-
-
-def check_hidden_size(hidden_states: Tensor, hidden_size: int) -> None:
-    """Refuse hidden states whose last axis is not the layer's hidden_size."""
-    if hidden_states.ndim < 2 or hidden_states.shape[-1] != hidden_size:
-        raise ValueError(
-            f"hidden_states is {tuple(hidden_states.shape)} and the layer's "
-            f"hidden_size is {hidden_size}: it needs the axes (..., length, "
-            "hidden_size)"
-        )

@@ -4,6 +4,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from companion.refusals import guarded_by
+from companion.refusals import masks as refusals
+
 
 def may_attend(
     query_pos: Int[Tensor, "*batch q_len"], key_pos: Int[Tensor, "*batch kv_len"]
@@ -12,6 +15,7 @@ def may_attend(
     return key_pos[..., None, :] <= query_pos[..., :, None]
 
 
+@guarded_by(refusals.causal_mask)
 def causal_mask(
     q_len: int, kv_len: int | None = None, *, device: torch.device | str | None = None
 ) -> Bool[Tensor, "{q_len} kv_len"]:
@@ -24,16 +28,11 @@ def causal_mask(
     Raises: ValueError when there are more queries than keys.
     """
     kv_len = q_len if kv_len is None else kv_len
-    if not 0 <= q_len <= kv_len:
-        raise ValueError(
-            f"q_len is {q_len} and kv_len {kv_len}: the queries are the last q_len "
-            "of the kv_len positions, so 0 <= q_len <= kv_len (is the cache's "
-            "length missing from kv_len?)"
-        )
     key_pos = torch.arange(kv_len, device=device)
     return may_attend(key_pos[kv_len - q_len :], key_pos)
 
 
+@guarded_by(refusals.padding_mask)
 def padding_mask(
     attention_mask: Int[Tensor, "batch kv_len"] | Bool[Tensor, "batch kv_len"],
 ) -> Bool[Tensor, "batch 1 1 kv_len"]:
@@ -41,26 +40,6 @@ def padding_mask(
 
     Raises: ValueError when it is not (batch, kv_len), or holds anything but 0 and 1.
     """
-    if not isinstance(attention_mask, Tensor):
-        raise ValueError(
-            f"attention_mask is a {type(attention_mask).__name__}: pass a tensor of 0 "
-            "and 1, (batch, kv_len)"
-        )
-    if attention_mask.ndim != 2:
-        raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)}: it must be (batch, "
-            "kv_len), 1 for a real token and 0 for padding, counting the cached "
-            "tokens too"
-        )
-    unread = torch.compiler.is_compiling() or attention_mask.is_meta
-    if attention_mask.is_floating_point() or not (
-        unread or ((attention_mask == 0) | (attention_mask == 1)).all()
-    ):
-        raise ValueError(
-            f"attention_mask of {attention_mask.dtype} holds values other than the "
-            "integers 0 and 1: 1 marks a real token and 0 padding; an additive mask "
-            "goes to the layer, not to the model"
-        )
     return attention_mask.bool()[:, None, None, :]
 
 

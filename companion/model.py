@@ -11,6 +11,8 @@ from companion.config import HuggingFaceConfig, LlamaConfig, as_config
 from companion.decoder import LlamaDecoderLayer, next_positions
 from companion.masks import causal_mask, padding_mask
 from companion.norm import LlamaRMSNorm
+from companion.refusals import guarded_by
+from companion.refusals import model as refusals
 from companion.rope import LlamaRotaryEmbedding
 
 Ids = Int[Tensor, "batch q_len"]
@@ -35,6 +37,7 @@ class LlamaModel(nn.Module):
         self.norm = LlamaRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.rotary_emb = LlamaRotaryEmbedding(config)
 
+    @guarded_by(refusals.model)
     def forward(
         self,
         input_ids: Ids,
@@ -47,22 +50,17 @@ class LlamaModel(nn.Module):
         `attention_mask` marks real tokens with 1, cached ones included; with it one mask
         is made for all layers, without it each is causal by itself.
         `position_ids` go on from the cache unless given; where they start again, the
-        texts are not kept apart. The cache is advanced here, after the last layer.
+        texts are not kept apart.
 
         Raises: ValueError for ids outside the vocabulary, a mask of the wrong width,
-        a full cache or one of another kind.
+        a full cache, one of another kind, or one that a failed step has left uneven.
         """
-        check_ids(input_ids, self.config.vocab_size)
-        q_len = input_ids.shape[1]
-        if past_key_values is not None:
-            check_own_cache(past_key_values)
-            past_key_values.check_room(q_len)
+        past = 0 if past_key_values is None else past_key_values.length
         if position_ids is None:
-            position_ids = next_positions(q_len, past_key_values, input_ids.device)
+            position_ids = next_positions(input_ids.shape[1], past, input_ids.device)
         mask = None
         if attention_mask is not None:
-            past = 0 if past_key_values is None else past_key_values.length
-            mask = layer_mask(attention_mask, input_ids, past + q_len)
+            mask = layer_mask(attention_mask, input_ids, past)
 
         hidden_states = self.embed_tokens(input_ids)
         position_embeddings = self.rotary_emb(hidden_states, position_ids)
@@ -73,8 +71,6 @@ class LlamaModel(nn.Module):
                 past_key_values=past_key_values,
                 position_embeddings=position_embeddings,
             )
-        if past_key_values is not None:
-            past_key_values.advance(q_len)
         return self.norm(hidden_states)
 
 
@@ -128,49 +124,9 @@ class LlamaForCausalLM(nn.Module):
 
 
 def layer_mask(
-    attention_mask: AttentionMask, input_ids: Ids, kv_len: int
+    attention_mask: AttentionMask, input_ids: Ids, past: int
 ) -> Bool[Tensor, "batch 1 q_len kv_len"]:
     """Causal and not padding, to broadcast onto (batch, heads, q_len, kv_len)."""
-    batch, q_len = input_ids.shape
-    padding = padding_mask(attention_mask)
-    if attention_mask.shape != (batch, kv_len):
-        raise ValueError(
-            f"attention_mask is {tuple(attention_mask.shape)} and there are {batch} "
-            f"sequences of {kv_len} tokens, {kv_len - q_len} of them cached: it must "
-            f"be (batch, kv_len) = ({batch}, {kv_len})"
-        )
-    return causal_mask(q_len, kv_len, device=input_ids.device) & padding.to(
-        input_ids.device
-    )
-
-
-def check_own_cache(past_key_values: object) -> None:
-    """Refuse other caches, which a layer takes but which nobody would advance here."""
-    if not isinstance(past_key_values, KVCache):
-        raise ValueError(
-            f"past_key_values is a {type(past_key_values).__name__}: this model takes "
-            "a companion.KVCache(model.config, batch_size, max_length)"
-        )
-
-
-def check_ids(input_ids: Tensor, vocab_size: int) -> None:
-    """Refuse ids that the embedding has no row for, before a GPU kernel trips on them."""
-    if not isinstance(input_ids, Tensor):
-        raise ValueError(
-            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
-            "(batch, length)"
-        )
-    if input_ids.ndim != 2 or input_ids.dtype not in (torch.int32, torch.int64):
-        raise ValueError(
-            f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be "
-            "integers, int64 or int32, (batch, length); for one list of ids, torch.tensor([ids])"
-        )
-    if torch.compiler.is_compiling() or input_ids.is_meta or not input_ids.numel():
-        return
-    low, high = input_ids.aminmax()
-    if low < 0 or high >= vocab_size:
-        wrong = low if low < 0 else high
-        raise ValueError(
-            f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} "
-            f"tokens, 0 to {vocab_size - 1}"
-        )
+    q_len, device = input_ids.shape[1], input_ids.device
+    causal = causal_mask(q_len, past + q_len, device=device)
+    return causal & padding_mask(attention_mask).to(device)

@@ -7,7 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.refusals import guarded_by
+from companion.refusals import norm as refusals
 
+
+@guarded_by(refusals.rms_norm)
 def rms_norm(
     x: Float[Tensor, "*batch hidden"], weight: Float[Tensor, " hidden"], eps: float
 ) -> Float[Tensor, "*batch hidden"]:
@@ -19,11 +23,6 @@ def rms_norm(
 
     Raises: ValueError when `x` and `weight` differ in their last axis.
     """
-    if x.shape[-1:] != weight.shape:
-        raise ValueError(
-            f"x is {tuple(x.shape)} and weight {tuple(weight.shape)}: the last axis "
-            f"of x must be {weight.shape[0]}"
-        )
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     normed = wide * torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + eps)
     return weight * normed.to(x.dtype)

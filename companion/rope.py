@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.config import HuggingFaceConfig, LlamaConfig, as_config
+from companion.refusals import guarded_by
+from companion.refusals import rope as refusals
 from companion.rope_scaling import RopeScaling
 
 
@@ -56,6 +58,7 @@ def apply_rope(
     return (x * cos + rotate_half(x) * sin).to(x.dtype)
 
 
+@guarded_by(refusals.half_from_interleaved)
 def half_from_interleaved(
     weight: Float[Tensor, "rows *columns"], num_heads: int
 ) -> Float[Tensor, "rows *columns"]:
@@ -66,11 +69,6 @@ def half_from_interleaved(
 
     Raises: ValueError when the rows are not `num_heads` heads of an even head_dim.
     """
-    if weight.shape[0] % (2 * num_heads):
-        raise ValueError(
-            f"the weight is {tuple(weight.shape)}: its {weight.shape[0]} rows are "
-            f"not {num_heads} heads of an even head_dim"
-        )
     return rearrange(
         weight, "(heads pair two) ... -> (heads two pair) ...", heads=num_heads, two=2
     )

@@ -13,7 +13,6 @@ def test_new_tokens_go_behind_the_old():
     first, second = keys_and_values(3), keys_and_values(2)
     for layer in (0, 1):
         cache.update(*first, layer)
-    cache.advance(3)
     key, value = cache.update(*second, 0)
     assert torch.equal(key, torch.cat([first[0], second[0]], dim=2))
     assert torch.equal(value, torch.cat([first[1], second[1]], dim=2))
@@ -28,29 +27,21 @@ def test_layers_are_kept_apart():
     assert torch.equal(cache.values[1, :, :, :3], second[1])
 
 
-def test_length_counts_once_for_all_layers():
+def test_each_layer_counts_and_length_is_what_all_hold():
     cache = KVCache(tiny.config(), 1, 10)
-    for layer in (0, 1):
+    for layer, length in ((0, 0), (1, 3)):
         cache.update(*keys_and_values(3), layer)
-    assert cache.length == 0
-    cache.advance(3)
-    assert cache.length == cache.get_seq_length() == cache.get_seq_length(1) == 3
-
-
-def test_tokens_not_counted_are_written_over():
-    cache = KVCache(tiny.config(), 1, 10)
-    cache.update(*keys_and_values(3), 0)
-    again = keys_and_values(3)
-    key, _ = cache.update(*again, 0)
-    assert torch.equal(key, again[0])
+        assert cache.length == length
+    assert cache.get_seq_length() == cache.get_seq_length(1) == 3
+    cache.update(*keys_and_values(2), 1)
+    assert (cache.get_seq_length(0), cache.get_seq_length(1)) == (3, 5)
 
 
 def test_can_be_filled_to_the_last_place():
-    cache = KVCache(tiny.config(), 1, 4)
-    cache.advance(3)
-    key, _ = cache.update(*keys_and_values(1), 0)
-    assert key.shape == (1, 2, 4, 4)
-    cache.advance(1)
+    cache = filled(max_length=4, length=3)
+    for layer in (0, 1):
+        key, _ = cache.update(*keys_and_values(1, batch=2), layer)
+        assert key.shape == (2, 2, 4, 4)
     assert cache.length == cache.max_length == 4
 
 
@@ -78,7 +69,6 @@ def filled(max_length=6, length=4):
     cache = KVCache(tiny.config(), 2, max_length)
     for layer in (0, 1):
         cache.update(*keys_and_values(length, batch=2), layer)
-    cache.advance(length)
     return cache
 
 
@@ -109,7 +99,6 @@ def test_resized_is_a_copy_with_more_room():
     assert torch.equal(larger.keys[:, :, :, :4], cache.keys[:, :, :, :4])
     assert torch.equal(larger.values[:, :, :, :4], cache.values[:, :, :, :4])
     larger.update(*keys_and_values(5, batch=2), 0)
-    larger.advance(5)
     larger.keys.zero_()
     assert (cache.length, cache.max_length) == (4, 6)
     assert torch.equal(cache.keys, before)

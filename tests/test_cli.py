@@ -265,7 +265,7 @@ def test_ctrl_c_ends_a_text_without_a_traceback(checkpoint, monkeypatch, capsys)
         yield torch.tensor([1])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("companion.__main__.generate_stream", interrupted)
+    monkeypatch.setattr("companion.chat.terminal.generate_stream", interrupted)
     assert run(checkpoint, "the cat") == 130
     captured = capsys.readouterr()
     assert captured.out.startswith("the cat")

@@ -59,13 +59,12 @@ def test_layer_without_output_weights_is_the_identity():
 def test_layer_is_the_sum_of_its_parts():
     layer, x = make_layer(), torch.randn(2, 5, 16)
     angles = layer.rotary_emb(x, torch.arange(5)[None])
-    attended, weights = layer.self_attn(layer.input_layernorm(x), angles)
+    attended = layer.self_attn(layer.input_layernorm(x), angles)
     after_attention = x + attended
     expected = after_attention + layer.mlp(
         layer.post_attention_layernorm(after_attention)
     )
     assert torch.equal(layer(x), expected)
-    assert weights is None
 
 
 def test_later_tokens_have_no_influence():
@@ -149,16 +148,15 @@ def test_in_chunks_through_the_cache_equals_all_at_once(chunks, device):
     cache = KVCache(tiny.config(), 2, 6, dtype=torch.float64, device=device)
     outputs = []
     for chunk in x.split(chunks, dim=1):
-        outputs.append(layer(chunk, past_key_values=cache, use_cache=True))
-        cache.advance(chunk.shape[1])
+        outputs.append(layer(chunk, past_key_values=cache))
     torch.testing.assert_close(torch.cat(outputs, dim=1), layer(x), atol=5e-14, rtol=0)
 
 
-def test_writes_to_its_own_layer_and_leaves_the_counting_to_the_caller():
+def test_writes_to_its_own_layer_which_counts_by_itself():
     layer = make_layer(layer_idx=1)
     cache = KVCache(tiny.config(), 1, 4)
     layer(torch.randn(1, 3, 16), past_key_values=cache)
-    assert cache.length == 0
+    assert cache.lengths == [0, 3]
     assert cache.keys[0].eq(0).all()
     assert cache.keys[1, :, :, :3].ne(0).all()
     assert cache.keys[1, :, :, 3:].eq(0).all()
@@ -169,16 +167,20 @@ def test_keys_are_cached_after_rope():
     cache = KVCache(tiny.config(), 1, 3)
     layer(x, past_key_values=cache, position_ids=torch.tensor([[0, 0, 0]]))
     unturned = cache.keys[0].clone()
+    cache = KVCache(tiny.config(), 1, 3)
     layer(x, past_key_values=cache)
     assert torch.equal(cache.keys[0, :, :, 0], unturned[:, :, 0])
     assert not torch.allclose(cache.keys[0, :, :, 1:], unturned[:, :, 1:])
 
 
 def test_next_positions_go_on_where_the_cache_ends():
-    cache = KVCache(tiny.config(), 1, 10)
-    assert next_positions(3, None).tolist() == [[0, 1, 2]]
-    cache.advance(4)
-    assert next_positions(2, cache).tolist() == [[4, 5]]
+    assert next_positions(3).tolist() == [[0, 1, 2]]
+    assert next_positions(2, 4).tolist() == [[4, 5]]
+    layer, x = make_layer(layer_idx=1), torch.randn(1, 6, 16)
+    cache = KVCache(tiny.config(), 1, 6)
+    layer(x[:, :4], past_key_values=cache)
+    angles = layer.angles(x[:, 4:], None, cache)
+    assert all(map(torch.equal, angles, layer.rotary_emb(x, torch.tensor([[4, 5]]))))
 
 
 # ---- attention from outside
@@ -238,10 +240,9 @@ def options_of_chunks(chunks, cache):
     layer = LlamaDecoderLayer(tiny.config(), 0, attend).requires_grad_(False)
     for chunk in torch.randn(1, sum(chunks), 16).split(chunks, dim=1):
         layer(chunk, past_key_values=cache)
-        if isinstance(cache, KVCache):
-            cache.advance(chunk.shape[1])
     return [
-        (options["attn_mask"], options["is_causal"]) for *_, options in attend.calls
+        (options.get("attn_mask"), options.get("is_causal", False))
+        for *_, options in attend.calls
     ]
 
 
@@ -275,4 +276,4 @@ def test_attend_gets_the_mask_that_is_given():
     LlamaDecoderLayer(tiny.config(), 0, attend)(torch.randn(2, 5, 16), given)
     ((*_, options),) = attend.calls
     assert options["attn_mask"] is given
-    assert not options["is_causal"]
+    assert "is_causal" not in options

@@ -10,9 +10,16 @@ from companion import (
     scaled_dot_product_attention,
     split_heads,
 )
-from companion.heads import attend_head_by_head
 
 sizes = st.integers(1, 4)
+
+
+def attend_head_by_head(query, key, value, num_heads):
+    """As the paper writes it: one head after the other, joined."""
+    heads = (x.chunk(num_heads, dim=-1) for x in (query, key, value))
+    return torch.cat(
+        [scaled_dot_product_attention(*each) for each in zip(*heads, strict=True)], -1
+    )
 
 
 def test_split_by_hand():

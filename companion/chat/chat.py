@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 
-from companion.cache import KVCache, is_integer
+from companion.cache import KVCache
 from companion.generate import generate_stream
 from companion.model import LlamaForCausalLM
 from companion.refusals.generate import check_model, check_seed
-from companion.sampling import check_sampling
+from companion.refusals.numbers import is_integer
+from companion.refusals.sampling import check_sampling
 from companion.tokenizers import Tokenizer
 
 

@@ -1,11 +1,20 @@
-"""A chat in a terminal, or over a pipe: a line is a message, and its answer is streamed."""
+"""Text in a terminal, or over a pipe: a chat, whose lines are messages and whose answers
+are streamed, or what follows a prompt.
+"""
 
+import argparse
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import torch
 
 from companion.chat.chat import Chat
+from companion.chat.options import sampling
+from companion.generate import generate_stream
+from companion.model import LlamaForCausalLM
+from companion.tokenizers import Tokenizer
 
 HINT = "Chat with the model. Ctrl-C stops an answer, /reset begins anew, /exit or Ctrl-D ends."
 
@@ -54,3 +63,30 @@ def typed() -> Iterator[str]:
         except EOFError:
             print()
             return
+
+
+def complete(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, options: argparse.Namespace
+) -> Callable[[], int]:
+    """Writes the prompt and what follows it, up to the end of the text."""
+    prompt = tokenizer.encode(options.prompt)
+    tokens = generate_stream(
+        model,
+        torch.tensor([prompt], dtype=torch.long),
+        64 if options.max_new_tokens is None else options.max_new_tokens,
+        **sampling(options),
+        stop_tokens=tokenizer.stop_ids,
+    )
+    ids = (int(token) for token in tokens)
+    text = tokenizer.decode_stream(
+        (i for i in ids if i not in tokenizer.stop_ids), after=prompt
+    )
+
+    def write() -> int:
+        print(options.prompt, end="", flush=True)
+        for piece in text:
+            print(piece, end="", flush=True)
+        print(flush=True)
+        return 0
+
+    return write

@@ -1,87 +1,72 @@
-"""The failure gallery: mistakes that pass every shape check, next to the function
-each one imitates.
+"""The failure gallery: mistakes that pass every shape check, each beside the function
+that it imitates.
 
-Every fault is run, not described: `Fault.run` computes both and measures how far
-apart they are.
+Every fault is run, not described: `Fault.run` computes both.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from companion.attention import scaled_dot_product_attention
-from companion.exercises import mistakes
-from companion.exercises.cache_faults import CACHE_FAULTS
-from companion.exercises.decode_faults import DECODE_FAULTS
-from companion.exercises.encoder_decoder_faults import ENCODER_DECODER_FAULTS
-from companion.exercises.fault import Fault, random
-from companion.exercises.hugging_face_faults import HUGGING_FACE_FAULTS
-from companion.exercises.llama_faults import LLAMA_FAULTS
-from companion.exercises.parallel_faults import PARALLEL_FAULTS
-from companion.exercises.tiling_faults import TILING_FAULTS
-from companion.gqa import repeat_kv
-from companion.heads import split_heads
-from companion.masks import causal_mask
-from companion.rope import apply_rope, rope_cos_sin
+Wrong = TypeVar("Wrong", bound=Callable[..., Tensor])
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def attention_arguments() -> tuple[Tensor, ...]:
-    """Query, key, value (1, 2, 5, 8) and a causal mask."""
-    query, key, value = random(3, 1, 2, 5, 8)
-    return query, key, value, causal_mask(5)
+@dataclass(frozen=True)
+class Fault:
+    """A wrong function, the right one, and arguments on which they differ."""
+
+    wrong: Callable[..., Tensor]
+    right: Callable[..., Tensor]
+    arguments: Callable[[], tuple[Any, ...]]
+
+    @property
+    def title(self) -> str:
+        """What is wrong: the first paragraph of the faulty function's docstring."""
+        paragraph = (self.wrong.__doc__ or "").strip().split("\n\n")[0]
+        return " ".join(paragraph.split()).rstrip(".")
+
+    def run(self) -> tuple[Tensor, Tensor]:
+        """The outputs of the wrong and of the right function on the same
+        arguments.
+        """
+        arguments = self.arguments()
+        return self.wrong(*arguments), self.right(*arguments)
 
 
-def square_arguments() -> tuple[Tensor, ...]:
-    """Query, key, value (1, 2, 8, 8): as many tokens as features."""
-    query, key, value = random(3, 1, 2, 8, 8)
-    return query, key, value, causal_mask(8)
+FAULTS: dict[str, Fault] = {}
 
 
-def rope_arguments() -> tuple[Tensor, ...]:
-    """A query (1, 2, 5, 8) at positions 3 to 7."""
-    return random(1, 2, 5, 8), *rope_cos_sin(torch.arange(3, 8)[None], 8, 10000.0)
+def imitates(
+    right: Callable[..., Tensor], arguments: Callable[[], tuple[Any, ...]]
+) -> Callable[[Wrong], Wrong]:
+    """Puts a wrong function into the gallery, beside the right one."""
+
+    def enter(wrong: Wrong) -> Wrong:
+        FAULTS[wrong.__name__] = Fault(wrong, right, arguments)
+        return wrong
+
+    return enter
 
 
-FAULTS: dict[str, Fault] = {
-    fault.wrong.__name__: fault
-    for fault in (
-        Fault(mistakes.no_scale, scaled_dot_product_attention, attention_arguments),
-        Fault(
-            mistakes.scale_without_root,
-            scaled_dot_product_attention,
-            attention_arguments,
-        ),
-        Fault(
-            mistakes.softmax_over_queries,
-            scaled_dot_product_attention,
-            attention_arguments,
-        ),
-        Fault(
-            mistakes.mask_upside_down, scaled_dot_product_attention, attention_arguments
-        ),
-        Fault(
-            mistakes.mask_after_softmax,
-            scaled_dot_product_attention,
-            attention_arguments,
-        ),
-        Fault(
-            mistakes.key_not_transposed, scaled_dot_product_attention, square_arguments
-        ),
-        Fault(mistakes.heads_by_view, split_heads, lambda: (random(1, 5, 8), 2)),
-        Fault(mistakes.heads_interleaved, split_heads, lambda: (random(1, 5, 8), 2)),
-        Fault(mistakes.mask_off_by_one, causal_mask, lambda: (5, None)),
-        Fault(mistakes.mask_top_left, causal_mask, lambda: (2, 5)),
-        Fault(mistakes.mask_reversed, causal_mask, lambda: (5, None)),
-        Fault(mistakes.rope_interleaved, apply_rope, rope_arguments),
-        Fault(mistakes.rope_layout_mixed, apply_rope, rope_arguments),
-        Fault(mistakes.rope_backwards, apply_rope, rope_arguments),
-        Fault(mistakes.rope_from_zero, apply_rope, rope_arguments),
-        Fault(mistakes.kv_tiled, repeat_kv, lambda: (random(1, 2, 5, 8), 2)),
-        *LLAMA_FAULTS,
-        *CACHE_FAULTS,
-        *ENCODER_DECODER_FAULTS,
-        *HUGGING_FACE_FAULTS,
-        *TILING_FAULTS,
-        *DECODE_FAULTS,
-        *PARALLEL_FAULTS,
-    )
-}
+def mistaken(right: Callable[..., Tensor], *arguments: Any) -> dict[str, Tensor]:
+    """What the gallery's imitations of a function make of these arguments, by title."""
+    faults = [each for each in FAULTS.values() if each.right is right]
+    return {each.title: each.wrong(*arguments) for each in faults}
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers, the same on every call."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def with_random_weights(layer: Layer) -> Layer:
+    """The layer with weights, biases and norms that are all in use."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in layer.requires_grad_(False).named_parameters():
+        mean = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+        parameter.normal_(mean, 0.3, generator=generator)
+    return layer.eval()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
 
 import torch
 from torch import Tensor
@@ -19,39 +18,46 @@ class Grade:
         return f"{'✓' if self.passed else '✗'} {self.message}"
 
 
-RIGHT = Grade(True, "right")
+def graded(check: Callable[[Callable], str | None]) -> Callable[[Callable], Grade]:
+    """A grader, of a function that says what is wrong with an answer if anything is;
+    an answer that raises is wrong too.
+    """
 
-
-def wrong(message: str) -> Grade:
-    """A failing grade with its reason."""
-    return Grade(False, message)
-
-
-def graded(check: Callable[[Callable], Grade]) -> Callable[[Callable], Grade]:
-    """A grader that also grades an answer that raises."""
-
-    @wraps(check)
     def grade(answer: Callable) -> Grade:
         try:
-            return check(answer)
+            problem = check(answer)
         except Exception as error:  # whatever the reader's function raises
-            return wrong(f"it raises {type(error).__name__}: {error}")
+            problem = f"it raises {type(error).__name__}: {error}"
+        return Grade(problem is None, problem or "right")
 
+    grade.__name__, grade.__doc__ = check.__name__, check.__doc__
     return grade
 
 
-def check_tensor(name: str, answer: object, expected: Tensor) -> Grade | None:
+def check_tensor(name: str, answer: object, expected: Tensor) -> str | None:
     """The first thing to be right: a tensor of the right shape and dtype."""
     if not isinstance(answer, Tensor):
-        return wrong(f"{name} returned a {type(answer).__name__}, not a tensor")
+        return f"{name} returned a {type(answer).__name__}, not a tensor"
     if answer.shape != expected.shape:
-        return wrong(
+        return (
             f"{name} has shape {tuple(answer.shape)}; it should be "
             f"{tuple(expected.shape)}"
         )
     if answer.dtype != expected.dtype:
-        return wrong(f"{name} is {answer.dtype}; it should be {expected.dtype}")
+        return f"{name} is {answer.dtype}; it should be {expected.dtype}"
     return None
+
+
+def check_numbers(
+    answer: Tensor, expected: Tensor, known: Mapping[str, Tensor]
+) -> str | None:
+    """The second: the known mistake that gives these numbers, or how far off they are."""
+    if same(answer, expected):
+        return None
+    for mistake, result in known.items():
+        if same(answer, result):
+            return mistake
+    return f"it is off by up to {gap(answer, expected)}"
 
 
 def gap(answer: Tensor, expected: Tensor) -> str:
@@ -69,11 +75,3 @@ def same(answer: Tensor, expected: Tensor) -> bool:
     if answer.dtype in (torch.float32, torch.float64):
         return torch.allclose(answer, expected, rtol=1e-4, atol=1e-4)
     return (answer != expected).float().mean().item() < 0.05
-
-
-def diagnosis(answer: Tensor, expected: Tensor, known: Mapping[str, Tensor]) -> str:
-    """The known mistake that gives this answer, or how far off it is."""
-    for mistake, result in known.items():
-        if same(answer, result):
-            return mistake
-    return f"it is off by up to {gap(answer, expected)}"

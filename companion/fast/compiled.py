@@ -127,5 +127,5 @@ def compiled_decode(
         cache.keys.unbind(),
         cache.values.unbind(),
     )
-    cache.advance(1)
+    cache.lengths = [cache.length + 1] * len(cache.lengths)  # the step wrote by itself
     return logits

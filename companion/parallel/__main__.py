@@ -9,13 +9,8 @@ import sys
 import torch
 import torch.distributed as dist
 
-from companion.__main__ import (
-    DTYPES,
-    add_length,
-    add_model,
-    add_sampling,
-    complete,
-)
+from companion.chat.options import DTYPES, add_length, add_model, add_sampling
+from companion.chat.terminal import complete
 from companion.fast.kernels.layers import with_kernels_if_possible
 from companion.parallel.last_word import Speaker
 from companion.parallel.loading import load_share

@@ -13,10 +13,10 @@ import torch
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import spawn
 
-from companion.cache import is_integer
 from companion.parallel.ranks import Rank, group, pick_kind
 from companion.parallel.refusals import check_devices
 from companion.parallel.watch import end, reported, result, watch
+from companion.refusals.numbers import is_integer
 
 
 def run(

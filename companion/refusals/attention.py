@@ -4,6 +4,43 @@ import torch
 from torch import Tensor
 
 
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> None:
+    """Refuse a query and key that have no product, and a mask that does not fit it."""
+    check_query_and_key(query, key)
+    check_one_mask(attn_mask, is_causal)
+    if attn_mask is not None:
+        before = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2])
+        check_mask(attn_mask, query, (*before, query.shape[-2], key.shape[-2]))
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> None:
+    """Refuse tensors that are no queries, keys and values of one attention."""
+    check_key_and_value(key, value)
+    if enable_gqa:
+        check_groups(query, key, value)
+    else:
+        check_query_and_key(query, key)
+        check_leading_axes("query", query, "value", value)
+    if not 0.0 <= dropout_p <= 1.0:
+        raise ValueError(f"dropout_p is {dropout_p}: it must be between 0 and 1")
+
+
 def check_query_and_key(query: Tensor, key: Tensor) -> None:
     """Refuse a query and key that have no product, in words that name the axes."""
     check_same_kind("query", query, "key", key)
@@ -38,28 +75,57 @@ def check_key_and_value(key: Tensor, value: Tensor) -> None:
     check_leading_axes("key", key, "value", value)
 
 
-def check_mask(attn_mask: Tensor, scores: Tensor) -> None:
+def check_one_mask(attn_mask: Tensor | None, is_causal: bool) -> None:
+    """Refuse a mask beside `is_causal`, which is one already."""
+    if is_causal and attn_mask is not None:
+        raise ValueError(
+            "is_causal=True and attn_mask were both given: pass attn_mask & "
+            "causal_mask(...) alone"
+        )
+
+
+def check_mask(attn_mask: Tensor, query: Tensor, scores: tuple[int, ...]) -> None:
     """Refuse a mask of another kind, or one that does not broadcast onto the scores."""
-    if attn_mask.dtype not in (torch.bool, torch.float32, scores.dtype):
+    if attn_mask.dtype not in (torch.bool, torch.float32, query.dtype):
         raise ValueError(
             f"attn_mask is {attn_mask.dtype}: pass a bool mask (True = may attend) "
-            f"or a float mask of {scores.dtype} that is added to the scores; for a "
+            f"or a float mask of {query.dtype} that is added to the scores; for a "
             "mask of 0 and 1, attn_mask.bool()"
         )
-    if attn_mask.device != scores.device:
+    if attn_mask.device != query.device:
         raise ValueError(
-            f"attn_mask is on {attn_mask.device} and query on {scores.device}: move "
+            f"attn_mask is on {attn_mask.device} and query on {query.device}: move "
             "one with .to(device)"
         )
-    fits = len(attn_mask.shape) <= len(scores.shape) and all(
+    fits = attn_mask.ndim <= len(scores) and all(
         m in (1, s)
-        for m, s in zip(reversed(attn_mask.shape), reversed(scores.shape), strict=False)
+        for m, s in zip(reversed(attn_mask.shape), reversed(scores), strict=False)
     )
     if not fits:
         raise ValueError(
             f"attn_mask {shape(attn_mask)} does not broadcast onto the scores (..., "
-            f"q_len, kv_len) = {shape(scores)}: each of its axes, from the right, "
+            f"q_len, kv_len) = {scores}: each of its axes, from the right, "
             "must be equal or 1"
+        )
+
+
+def check_groups(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """Refuse key/value heads that do not each serve as many query heads."""
+    if min(query.ndim, key.ndim, value.ndim) < 3:
+        raise ValueError(
+            f"enable_gqa needs a heads axis: query is {shape(query)}, key "
+            f"{shape(key)} and value {shape(value)}"
+        )
+    q_heads, kv_heads = query.shape[-3], key.shape[-3]
+    if value.shape[-3] != kv_heads:
+        raise ValueError(
+            f"enable_gqa: key has {kv_heads} heads and value {value.shape[-3]}: they "
+            "must be equal"
+        )
+    if not kv_heads or q_heads % kv_heads:
+        raise ValueError(
+            f"enable_gqa: query has {q_heads} heads, which {kv_heads} key heads do "
+            "not divide: q_heads must be a multiple of kv_heads"
         )
 
 

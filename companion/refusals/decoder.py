@@ -1,38 +1,42 @@
 """What a decoder layer refuses, in words that name the argument and say the remedy."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from companion.heads import check_hidden_size
 from companion.refusals.attention import shape
-
-# What Hugging Face's model hands to each of its layers beside the tensors, and what
-# changes nothing that a decoder layer computes.
-PASSED_OVER = {
-    "cache_position",
-    "cu_seq_lens_k",
-    "cu_seq_lens_q",
-    "deterministic",
-    "max_length_k",
-    "max_length_q",
-    "num_items_in_batch",
-    "output_attentions",
-    "output_hidden_states",
-    "output_router_logits",
-    "position_ids",
-    "return_dict",
-    "seq_idx",
-    "shift_labels",
-    "token_type_ids",
-    "use_cache",
-}
+from companion.refusals.heads import check_hidden_size
 
 
-def check_layer_input(
-    hidden_states: Tensor, hidden_size: int, past_key_values: Any
+def attention(
+    self: Any,
+    hidden_states: Tensor,
+    position_embeddings: Any,
+    attention_mask: Tensor | None = None,
+    past_key_values: Any = None,
 ) -> None:
+    """Refuse what does not fit the config: hidden states, angles, a mask, a cache."""
+    check_input(hidden_states, self.q_proj.in_features, past_key_values)
+    check_positions(position_embeddings, hidden_states, self.head_dim)
+    if attention_mask is not None:
+        check_mask(attention_mask, hidden_states.shape[1])
+
+
+def layer(
+    self: Any,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None = None,
+    position_ids: Tensor | None = None,
+    past_key_values: Any = None,
+    position_embeddings: Any = None,
+) -> None:
+    """Refuse hidden states of another width, before they are normed; its attention
+    refuses the rest before anything is written.
+    """
+    check_input(hidden_states, self.self_attn.q_proj.in_features, past_key_values)
+
+
+def check_input(hidden_states: Tensor, hidden_size: int, past_key_values: Any) -> None:
     """Refuse hidden states that are not (batch, length, hidden_size), and old caches."""
     if isinstance(past_key_values, tuple | list):
         raise ValueError(
@@ -71,7 +75,7 @@ def check_positions(
         )
 
 
-def check_layer_mask(attention_mask: Any, q_len: int) -> None:
+def check_mask(attention_mask: Any, q_len: int) -> None:
     """Refuse the masks of other attention implementations, which mean something else."""
     if not isinstance(attention_mask, Tensor):
         raise ValueError(
@@ -86,31 +90,3 @@ def check_layer_mask(attention_mask: Any, q_len: int) -> None:
             "tokens, (batch, kv_len), goes to the model, or is "
             "mask.bool()[:, None, None] & causal_mask(q_len, kv_len) here"
         )
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what would change the computation; let pass what would not.
-
-    Raises: ValueError that names the first option that is neither.
-    """
-    for name, value in options.items():
-        if name in PASSED_OVER or value is None or (name, value) == ("is_causal", True):
-            continue
-        raise ValueError(
-            f"{name} = {quoted(value)} was passed to a decoder layer, which does not "
-            "compute it: leave it out, or say it in attention_mask or attend="
-        )
-
-
-def check_weights(options: Mapping[str, Any], weights: Tensor | None) -> None:
-    """Refuse to return no weights when they were asked for."""
-    if options.get("output_attentions") and weights is None:
-        raise ValueError(
-            "output_attentions = True and attend returns no weights: "
-            "companion.hugging_face.attention.attention_and_weights does"
-        )
-
-
-def quoted(value: Any) -> str:
-    """A value as error messages quote it: of a tensor the shape alone."""
-    return f"a tensor {shape(value)}" if isinstance(value, Tensor) else repr(value)

@@ -5,9 +5,34 @@ from typing import Any
 
 from torch import Tensor
 
-from companion.cache import KVCache, is_integer
-from companion.masks import padding_mask
-from companion.model import LlamaForCausalLM, check_ids
+from companion.cache import KVCache
+from companion.model import LlamaForCausalLM
+from companion.refusals.cache import check_whole
+from companion.refusals.masks import padding_mask
+from companion.refusals.model import check_ids
+from companion.refusals.numbers import is_integer
+from companion.refusals.sampling import check_sampling
+
+
+def generate_stream(
+    model: LlamaForCausalLM,
+    input_ids: Tensor,
+    max_new_tokens: int,
+    *,
+    attention_mask: Tensor | None = None,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    stop_tokens: Collection[int] = (),
+    past_key_values: KVCache | None = None,
+    decode: Any = None,
+) -> None:
+    """Refuse a model, prompts, options or a cache that cannot be generated from."""
+    check_request(model, input_ids, max_new_tokens, attention_mask, stop_tokens, seed)
+    check_sampling(temperature, top_k, top_p)
+    if past_key_values is not None:
+        check_cache(past_key_values, model, input_ids, max_new_tokens)
 
 
 def check_request(
@@ -55,9 +80,9 @@ def check_model(model: object) -> None:
     if not isinstance(model, LlamaForCausalLM):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         raise ValueError(
-            f"model is a {kind}: it must be a companion.LlamaForCausalLM. For a "
-            "Hugging Face model make LlamaForCausalLM(hf_model.config) and give it "
-            "hf_model.state_dict() with load_state_dict, or call hf_model.generate"
+            f"model is a {kind}: it must be a companion.LlamaForCausalLM. Of a Hugging "
+            "Face model companion.hugging_face.from_hugging_face(hf_model) makes one "
+            "with the same weights; or call hf_model.generate"
         )
 
 
@@ -111,6 +136,7 @@ def check_cache(
             f"past_key_values is a {type(cache).__name__}: make a "
             "KVCache(model.config, batch, max_length)"
         )
+    check_whole(cache)
     batch, length = input_ids.shape
     made_for = (*cache.shape, cache.keys.dtype, cache.keys.device)
     config = model.config

@@ -1,48 +1,61 @@
-"""What the book shows: source, ledgers, figures and the carried example. Nothing
-else in the package imports it.
+"""What the book shows. Nothing else in the package imports it.
+
+Any chapter: the carried `example`, the package's `source`, `tables`, `ledgers` of what a call
+makes and costs, `figures`. Chapters of one kind: `llama`, pictures of the model's parts;
+`kernels`, what runs on a GPU, tile by tile; `measurements`, the benchmarks' raw figures.
 """
 
+from importlib.util import find_spec
+
+if find_spec("matplotlib") is None:
+    raise ImportError(
+        'companion.show draws with matplotlib: pip install "shape-of-attention[show]"',
+        name="matplotlib",
+    )
+
 from companion.show import example
-from companion.show.architecture import forward_picture, layer_picture
-from companion.show.axes import llama_axes
-from companion.show.beside import beside
-from companion.show.chip import chip_figure
-from companion.show.compare import EqualityLedger
-from companion.show.distributions import distributions
 from companion.show.faults import what_goes_wrong
-from companion.show.figures import equation, grid_of_products
-from companion.show.gpu_goals import gpu_goals
-from companion.show.growth import growth
-from companion.show.heatmaps import mask_figure, weights_figure
-from companion.show.launches import launches
-from companion.show.ledger import ledger
-from companion.show.line_for_line import line_for_line
-from companion.show.live import peak_bytes
-from companion.show.measurements import measured
-from companion.show.phases import calls_figure
-from companion.show.plots import bars, curves
-from companion.show.program_table import program_table
-from companion.show.programs import program_steps
-from companion.show.roofline import machine_roofline, predicted_and_measured
-from companion.show.roofline_figure import roofline_figure
-from companion.show.rotations import rotation_figure
-from companion.show.shapes import output_shapes
-from companion.show.shares_figure import shares_figure
-from companion.show.sharing import head_sharing
+from companion.show.figures.bars import bars, stacked_bars
+from companion.show.figures.curves import curves, growth
+from companion.show.figures.heatmaps import mask_figure, weights_figure
+from companion.show.figures.matrices import equation, grid_of_products
+from companion.show.kernels.chip import chip_figure
+from companion.show.kernels.launches import launches
+from companion.show.kernels.line_for_line import line_for_line
+from companion.show.kernels.passes import program_table
+from companion.show.kernels.programs import program_steps
+from companion.show.kernels.tiles import record_tiles, tiles_figure
+from companion.show.ledgers.axes import llama_axes
+from companion.show.ledgers.beside import beside
+from companion.show.ledgers.equality import EqualityLedger
+from companion.show.ledgers.ledger import ledger
+from companion.show.ledgers.live import peak_bytes
+from companion.show.llama.calls import calls_figure
+from companion.show.llama.forward import forward_picture, layer_picture
+from companion.show.llama.heads import head_sharing
+from companion.show.llama.ranks import shares_figure
+from companion.show.llama.rotations import rotation_figure
+from companion.show.measurements.goals import gpu_goals
+from companion.show.measurements.predictions import predicted_and_measured
+from companion.show.measurements.raw import measured
+from companion.show.measurements.roofline import (
+    Roofline,
+    machine_roofline,
+    roofline_figure,
+)
+from companion.show.measurements.speeds import machine_of, speeds, speeds_figure
 from companion.show.source import source
-from companion.show.speeds import machine_of, quality_table, speeds, speeds_figure
-from companion.show.stacks import stacked_bars
-from companion.show.tables import table
-from companion.show.tiles import record_tiles, tiles_figure
+from companion.show.tables import amount, table
 
 __all__ = [
     "EqualityLedger",
+    "Roofline",
+    "amount",
     "bars",
     "beside",
     "calls_figure",
     "chip_figure",
     "curves",
-    "distributions",
     "equation",
     "example",
     "forward_picture",
@@ -59,12 +72,10 @@ __all__ = [
     "machine_roofline",
     "mask_figure",
     "measured",
-    "output_shapes",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",
     "program_table",
-    "quality_table",
     "record_tiles",
     "roofline_figure",
     "rotation_figure",

@@ -1,5 +1,5 @@
 """Tables as the book shows them: HTML in a page or notebook, aligned columns in a
-terminal.
+terminal; and numbers that are read at a glance.
 """
 
 import html
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 NUMBER = re.compile(r"(-|< )?[\d,.×% ]+(e-?\d+)?([kMGTPE]?B?)")
 
 
@@ -114,3 +115,20 @@ def as_html(cell: object) -> str:
         if NUMBER.fullmatch(as_text(cell))
         else f"<td>{content}</td>"
     )
+
+
+def amount(number: int, unit: str = "") -> str:
+    """A count, exact below 10,000, else three digits with a prefix: kB is 1000 bytes."""
+    if number < 10_000:
+        return f"{number:,} {unit}".rstrip()
+    digits, exponent = f"{number:.2e}".split("e")
+    power, over = divmod(int(exponent), 3)
+    return f"{float(digits) * 10**over:.{2 - over}f} {PREFIXES[power]}{unit}"
+
+
+def ratio(number: float) -> str:
+    """A quotient in about three digits, and nothing for none."""
+    if not number:
+        return ""
+    decimals = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{decimals}f}"

@@ -9,14 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from companion.attention import Attend, scaled_dot_product_attention
-from companion.heads import (
-    MultiHeadAttention,
-    check_hidden_size,
-    merge_heads,
-    split_heads,
-)
+from companion.heads import MultiHeadAttention, merge_heads, split_heads
 from companion.masks import causal_mask
-from companion.refusals.attention import check_same_kind
+from companion.refusals import guarded_by
+from companion.refusals import transformer_2017 as refusals
 
 SelfMask = Bool[Tensor, "*#mask #q_len #q_len"] | Float[Tensor, "*#mask #q_len #q_len"]
 MemoryMask = (
@@ -37,6 +33,7 @@ class CrossAttention(nn.Module):
     Source: Vaswani et al. 2017, section 3.2.3.
     """
 
+    @guarded_by(refusals.cross_attention)
     def __init__(
         self,
         hidden_size: int,
@@ -45,7 +42,6 @@ class CrossAttention(nn.Module):
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        check_heads(hidden_size, num_heads)
         self.num_heads = num_heads
         self.attend = attend
         self.q_proj = nn.Linear(hidden_size, hidden_size)
@@ -76,6 +72,7 @@ class CrossAttention(nn.Module):
         output = self.attend(query, key, value, attn_mask=attn_mask)
         return self.o_proj(merge_heads(output))
 
+    @guarded_by(refusals.attend_to_memory)
     def forward(
         self,
         hidden_states: Float[Tensor, "*batch q_len hidden"],
@@ -83,7 +80,6 @@ class CrossAttention(nn.Module):
         attn_mask: MemoryMask | None = None,
     ) -> Float[Tensor, "*batch q_len hidden"]:
         """Attend to the memory: to all of it, unless a mask says otherwise."""
-        check_memory(hidden_states, memory, self.q_proj.in_features)
         key, value = self.keys_and_values(memory)
         return self.attend_to(hidden_states, key, value, attn_mask)
 
@@ -98,6 +94,7 @@ class TransformerEncoderLayer(nn.Module):
     Source: Vaswani et al. 2017, sections 3.1 and 3.3, without dropout.
     """
 
+    @guarded_by(refusals.transformer_layer)
     def __init__(
         self,
         hidden_size: int,
@@ -108,7 +105,6 @@ class TransformerEncoderLayer(nn.Module):
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        check_heads(hidden_size, num_heads)
         self.self_attn = MultiHeadAttention(
             hidden_size, num_heads, bias=True, attend=attend
         )
@@ -140,6 +136,7 @@ class TransformerDecoderLayer(nn.Module):
     Source: Vaswani et al. 2017, sections 3.1 to 3.3, without dropout.
     """
 
+    @guarded_by(refusals.transformer_layer)
     def __init__(
         self,
         hidden_size: int,
@@ -150,7 +147,6 @@ class TransformerDecoderLayer(nn.Module):
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        check_heads(hidden_size, num_heads)
         self.self_attn = MultiHeadAttention(
             hidden_size, num_heads, bias=True, attend=attend
         )
@@ -161,6 +157,7 @@ class TransformerDecoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(hidden_size, eps=eps)
         self.norm3 = nn.LayerNorm(hidden_size, eps=eps)
 
+    @guarded_by(refusals.decoder_layer)
     def forward(
         self,
         hidden_states: Float[Tensor, "*batch q_len hidden"],
@@ -169,7 +166,6 @@ class TransformerDecoderLayer(nn.Module):
         memory_mask: MemoryMask | None = None,
     ) -> Float[Tensor, "*batch q_len hidden"]:
         """Hidden states after the three parts, each added and then normed."""
-        check_memory(hidden_states, memory, self.linear1.in_features)
         if attn_mask is None:
             attn_mask = causal_mask(
                 hidden_states.shape[-2], device=hidden_states.device
@@ -180,25 +176,3 @@ class TransformerDecoderLayer(nn.Module):
         hidden_states = self.norm2(hidden_states + read)
         transformed = self.linear2(F.relu(self.linear1(hidden_states)))
         return self.norm3(hidden_states + transformed)
-
-
-def check_heads(hidden_size: int, num_heads: int) -> None:
-    """Refuse heads that do not divide the features."""
-    if min(hidden_size, num_heads) < 1 or hidden_size % num_heads:
-        raise ValueError(
-            f"hidden_size is {hidden_size} and num_heads {num_heads}: hidden_size "
-            "must be a multiple of num_heads, and both at least 1"
-        )
-
-
-def check_memory(hidden_states: Tensor, memory: Tensor, hidden_size: int) -> None:
-    """Refuse a memory that the hidden states cannot attend to."""
-    check_hidden_size(hidden_states, hidden_size)
-    check_same_kind("hidden_states", hidden_states, "memory", memory)
-    batch = tuple(hidden_states.shape[:-2])
-    if memory.shape[:-2] != batch or memory.shape[-1] != hidden_size:
-        raise ValueError(
-            f"memory is {tuple(memory.shape)} and hidden_states "
-            f"{tuple(hidden_states.shape)}: memory must have the same batch axes "
-            f"{batch} and hidden_size {hidden_size}, with a length of its own"
-        )

@@ -4,7 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.refusals import guarded_by
+from companion.refusals import transformer_2017 as refusals
 
+
+@guarded_by(refusals.sinusoidal_positions)
 def sinusoidal_positions(
     position_ids: Int[Tensor, "*batch length"],
     hidden_size: int,
@@ -18,11 +22,6 @@ def sinusoidal_positions(
     Raises: ValueError when hidden_size is not even.
     Source: Vaswani et al. 2017, section 3.5.
     """
-    if hidden_size < 2 or hidden_size % 2:
-        raise ValueError(
-            f"hidden_size is {hidden_size}: each angle makes two features, its sine "
-            "and its cosine, so it must be even"
-        )
     exponent = torch.arange(0, hidden_size, 2, device=position_ids.device) / hidden_size
     angles = position_ids[..., None].float() / 10000.0**exponent
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)

@@ -19,7 +19,13 @@ from gpu_kernels import count_launches
 from gpu_timing import GpuTimer, Timer, checked, in_turn, relative_error, sets_of
 
 from companion import show
-from companion.show.gpu_goals import GPU_GOALS, NOT_YET, GpuGoal, in_words, judged
+from companion.show.measurements.goals import (
+    GPU_GOALS,
+    NOT_YET,
+    GpuGoal,
+    in_words,
+    judged,
+)
 
 ROOT = Path(__file__).parents[2]
 CPU = Timer(torch.device("cpu"))
@@ -175,7 +181,7 @@ def test_goals_are_those_of_the_cases():
 
 
 def test_without_a_raw_file_nothing_is_measured_yet(monkeypatch, tmp_path):
-    monkeypatch.setattr("companion.show.measurements.RESULTS", tmp_path)
+    monkeypatch.setattr("companion.show.measurements.raw.RESULTS", tmp_path)
     shown = show.gpu_goals()
     assert shown.machine == ""
     assert {row[2] for row in shown.rows} == {NOT_YET}
@@ -186,7 +192,7 @@ def test_without_a_raw_file_nothing_is_measured_yet(monkeypatch, tmp_path):
 
 
 def test_the_newest_raw_file_is_shown_with_its_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr("companion.show.measurements.RESULTS", tmp_path)
+    monkeypatch.setattr("companion.show.measurements.raw.RESULTS", tmp_path)
     goal = GPU_GOALS[0]
     for date, figure in (("2026-01-02", 9.0), ("2026-02-01", 1.5)):
         raw = raw_with(goal, figure) | {"date": date}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 
-import companion
+from companion.hugging_face import LlamaDecoderLayer
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_decoding_step_with_a_static_cache_in_one_graph():
     ids = torch.randint(97, (2, 9))
     expected = model(ids).logits
     for index, old in enumerate(model.model.layers):
-        model.model.layers[index] = companion.LlamaDecoderLayer(config, index).eval()
+        model.model.layers[index] = LlamaDecoderLayer(config, index).eval()
         model.model.layers[index].load_state_dict(old.state_dict())
     cache = StaticCache(config=config, max_cache_len=16)
     with torch.no_grad():

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import tiny
 import torch
@@ -6,15 +9,30 @@ from refusal import said
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from companion import KVCache, LlamaAttention, LlamaDecoderLayer
-from companion.hugging_face.attention import attention_and_weights, attention_interface
+import companion
+from companion import KVCache, scaled_dot_product_attention
+from companion.hugging_face import (
+    LlamaAttention,
+    LlamaDecoderLayer,
+    as_attention_interface,
+    attention_interface,
+    from_hugging_face,
+)
+from companion.hugging_face.attention import attention_and_weights
 
 X = torch.zeros(2, 3, 16)
+SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2}
 
 
 @pytest.fixture
 def layer():
-    return LlamaDecoderLayer(tiny.config(), 0)
+    return LlamaDecoderLayer(transformers.LlamaConfig(**SIZES), 0)
+
+
+@pytest.fixture
+def angles():
+    return companion.LlamaRotaryEmbedding(tiny.config())(X, torch.arange(3)[None])
 
 
 # ---- the layer
@@ -31,12 +49,11 @@ def layer():
     ],
     ids=str,
 )
-def test_option_that_is_not_computed(layer, option, quotes):
+def test_option_that_is_not_computed(layer, angles, option, quotes):
     cache = KVCache(tiny.config(), 2, 3)
-    attention, angles = layer.self_attn, layer.rotary_emb(X, torch.arange(3)[None])
     for refused in (
-        lambda: layer(X, past_key_values=cache, **option),
-        lambda: attention(X, angles, past_key_values=cache, **option),
+        lambda: layer(X, None, None, cache, position_embeddings=angles, **option),
+        lambda: layer.self_attn(X, angles, past_key_values=cache, **option),
     ):
         with pytest.raises(ValueError, match=said(*quotes, "does not compute it")):
             refused()
@@ -49,9 +66,9 @@ def test_old_caches(layer, old):
         layer(X, past_key_values=old)
 
 
-def test_attention_by_itself_refuses_what_the_layer_does(layer):
-    attention, angles = layer.self_attn, layer.rotary_emb(X, torch.arange(3)[None])
-    cos, sin = angles
+@pytest.mark.parametrize("kind", [LlamaAttention, companion.LlamaAttention])
+def test_attention_by_itself_refuses_what_the_layer_does(kind, angles):
+    attention, (cos, sin) = kind(transformers.LlamaConfig(**SIZES), 0), angles
     for arguments, quotes in (
         ((X, None), ("position_embeddings", "NoneType", "(cos, sin)")),
         ((X[0], angles), ("(3, 16)", "hidden_states[None]")),
@@ -64,42 +81,41 @@ def test_attention_by_itself_refuses_what_the_layer_does(layer):
             attention(*arguments)
 
 
-def test_options_that_change_nothing_pass(layer):
-    x = torch.randn(2, 3, 16)
+def test_options_that_change_nothing_pass(layer, angles):
+    x, given = torch.randn(2, 3, 16), {"position_embeddings": angles}
     options = {"cache_position": torch.arange(3), "num_items_in_batch": 6}
     options |= {"output_hidden_states": True, "softcap": None, "is_causal": True}
-    assert torch.equal(layer(x, use_cache=True, **options), layer(x))
+    assert torch.equal(layer(x, use_cache=True, **given, **options), layer(x, **given))
 
 
-def test_weights_that_attend_does_not_return(layer):
-    quotes = said("output_attentions = True", "attention_and_weights")
-    with pytest.raises(ValueError, match=quotes):
-        layer(X, output_attentions=True)
-    layer(X, output_attentions=False)
-    LlamaDecoderLayer(tiny.config(), 0, attention_and_weights)(
-        X, output_attentions=True
-    )
+def test_the_plain_layer_takes_no_option():
+    layer = companion.LlamaDecoderLayer(tiny.config(), 0)
+    for name in ("use_cache", "cache_position", "attention_maks"):
+        with pytest.raises(TypeError, match=name):
+            layer(X, **{name: None})
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (2, 3)])
-def test_mask_of_real_tokens(layer, shape):
+def test_mask_of_real_tokens(layer, angles, shape):
     quotes = said(shape, "(3, kv_len)", "goes to the model", "causal_mask")
     for mask in (torch.ones(shape, dtype=torch.bool), torch.zeros(shape)):
         with pytest.raises(ValueError, match=quotes):
-            layer(X, mask)
+            layer(X, mask, position_embeddings=angles)
 
 
-def test_mask_of_flex_attention(layer):
+def test_mask_of_flex_attention(layer, angles):
     from torch.nn.attention.flex_attention import create_block_mask
 
     mask = create_block_mask(
         lambda batch, head, query, key: key <= query, 2, None, 3, 3, device="cpu"
     )
     with pytest.raises(ValueError, match=said("BlockMask", "'sdpa' or 'eager'")):
-        layer(X, mask)
+        layer(X, mask, position_embeddings=angles)
 
 
-@pytest.mark.parametrize("made", [LlamaDecoderLayer, LlamaAttention])
+@pytest.mark.parametrize(
+    "made", [companion.LlamaDecoderLayer, companion.LlamaAttention, LlamaAttention]
+)
 def test_config_of_another_kind(made):
     with pytest.raises(ValueError, match=said("config is a dict", "from_hf")):
         made({"hidden_size": 16}, 0)
@@ -110,10 +126,10 @@ def test_config_of_another_kind(made):
 # ---- the attention function
 
 
-def call(**options):
+def call(interface=attention_interface, **options):
     query, key = torch.zeros(1, 4, 3, 8), torch.zeros(1, 2, 6, 8)
     mask = options.pop("mask", None)
-    return attention_interface(torch.nn.Module(), query, key, key, mask, **options)
+    return interface(torch.nn.Module(), query, key, key, mask, **options)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +161,10 @@ def test_attention_weights_that_are_not_returned():
     with pytest.raises(
         ValueError, match=said("output_attentions", "returns no weights")
     ):
-        call(output_attentions=True)
+        call(
+            as_attention_interface(scaled_dot_product_attention), output_attentions=True
+        )
+    assert call(output_attentions=True)[1].shape == (1, 4, 3, 6)
 
 
 def test_dropout_that_is_no_probability():
@@ -180,3 +199,20 @@ def test_their_model_that_needs_more(name):
     model.set_attn_implementation("companion")
     with pytest.raises(ValueError, match=said(quote, "does not compute it")):
         model(torch.ones(1, 5, dtype=torch.long))
+
+
+def test_model_without_a_head():
+    base = transformers.LlamaModel(transformers.LlamaConfig(vocab_size=9, **SIZES))
+    with pytest.raises(ValueError, match=said("a LlamaModel", "lm_head")):
+        from_hugging_face(base)
+
+
+def test_the_layer_without_transformers():
+    script = (
+        "import sys; sys.modules['transformers'] = None\n"
+        "from companion.hugging_face import attention_interface\n"
+        "from companion.hugging_face import LlamaDecoderLayer"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "ImportError: companion.hugging_face.LlamaDecoderLayer" in run.stderr
+    assert "pip install 'transformers>=5'" in run.stderr

@@ -14,6 +14,8 @@ from companion import (
     generate_stream,
     next_token_probabilities,
 )
+from companion.fast import compile_decode
+from companion.hugging_face import from_hugging_face
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +37,10 @@ def test_cache_without_room(batch, length):
 
 def test_full_cache():
     cache = KVCache(tiny.config(), 1, 5)
-    cache.advance(4)
+    cache.lengths = [4, 4]
     quotes = said("holds 4", "at most 5", "2 more", "max_length 6")
-    for refused in (cache.check_room, cache.advance):
-        with pytest.raises(ValueError, match=quotes):
-            refused(2)
+    with pytest.raises(ValueError, match=quotes):
+        tiny.model()(tiny.ids(1, 2), past_key_values=cache)
     with pytest.raises(ValueError, match=quotes):
         cache.update(torch.zeros(1, 2, 2, 4), torch.zeros(1, 2, 2, 4), 0)
     assert cache.length == 4
@@ -48,7 +49,7 @@ def test_full_cache():
 @pytest.mark.parametrize("length", [5, -1])
 def test_crop_to_tokens_that_are_not_there(length):
     cache = KVCache(tiny.config(), 1, 8)
-    cache.advance(4)
+    cache.lengths = [4, 4]
     with pytest.raises(ValueError, match=said("holds 4", f"to {length}", "0 to 4")):
         cache.crop(length)
     assert cache.length == 4
@@ -57,7 +58,7 @@ def test_crop_to_tokens_that_are_not_there(length):
 @pytest.mark.parametrize(("held", "length"), [(4, 3), (0, 0)])
 def test_resized_without_room(held, length):
     cache = KVCache(tiny.config(), 1, 8)
-    cache.advance(held)
+    cache.lengths = [held, held]
     quotes = said(f"holds {held}", f"max_length is {length}", f"least {max(held, 1)}")
     with pytest.raises(ValueError, match=quotes):
         cache.resized(length)
@@ -70,24 +71,40 @@ def test_sizes_of_a_cache_that_are_no_integers(wrong):
     with pytest.raises(ValueError, match=said(f"batch_size is {wrong!r}", "integers")):
         KVCache(tiny.config(), wrong, 20)
     cache = KVCache(tiny.config(), 1, 8)
-    cache.advance(4)
+    cache.lengths = [4, 4]
     for refused, quote in (
         (cache.crop, f"to {wrong!r}"),
         (cache.resized, f"max_length is {wrong!r}"),
-        (cache.advance, f"q_len is {wrong!r}"),
-        (cache.check_room, f"q_len is {wrong!r}"),
     ):
         with pytest.raises(ValueError, match=said(quote, "integer")):
             refused(wrong)
     assert cache.length == 4
 
 
-def test_advance_backwards():
-    cache = KVCache(tiny.config(), 1, 8)
-    cache.advance(4)
-    with pytest.raises(ValueError, match=said("q_len is -1", "crop(length)")):
-        cache.advance(-1)
-    assert cache.length == 4
+def test_step_that_failed_midway():
+    """Its lengths are named by whatever comes next, with a remedy that works."""
+    model, ids = tiny.model(), tiny.ids(1, 5)
+    expected = model(ids)
+    cache = KVCache(model.config, 1, 5)
+    model(ids[:, :3], past_key_values=cache)
+    hook = model.model.layers[1].register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model(ids[:, 3:], past_key_values=cache)
+    hook.remove()
+    assert (cache.lengths, cache.length) == ([5, 3], 3)
+    quotes = said("holds 5 tokens in 1 of its 2 layers and 3", "crop(3)")
+    for refused in (
+        lambda: model(ids[:, 3:], past_key_values=cache),
+        lambda: generate(model, ids, 1, past_key_values=cache),
+        lambda: cache.resized(9),
+        lambda: compile_decode(model, "eager")(model, ids[:, 3], ids[:, :4], cache),
+    ):
+        with pytest.raises(ValueError, match=quotes):
+            refused()
+    cache.crop(3)
+    torch.testing.assert_close(
+        model(ids[:, 3:], past_key_values=cache), expected[:, 3:]
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, "bfloat16"])
@@ -437,7 +454,7 @@ def test_cache_that_does_not_fit_the_text(model, run, made, held, count, quotes)
     options = {"batch_size": 1, "max_length": 9, **made}
     made_for = tiny.config(head_dim=options.pop("head_dim", 4))
     cache = KVCache(made_for, **options)
-    cache.length = held
+    cache.lengths = [held] * len(cache.lengths)
     with pytest.raises(
         ValueError, match="(?s)" + "".join(f"(?=.*{re.escape(q)})" for q in quotes)
     ):
@@ -473,15 +490,20 @@ def test_first_and_last_seed(model, seed):
 
 
 @pytest.mark.parametrize("run", [generate, generate_stream])
-def test_model_of_another_class(run):
+@pytest.mark.parametrize("tied", [False, True])
+def test_model_of_another_class(run, tied):
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
     other = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(vocab_size=9, num_attention_heads=2, **sizes)
+        transformers.LlamaConfig(
+            vocab_size=9, num_attention_heads=2, tie_word_embeddings=tied, **sizes
+        )
     )
     name = "transformers.models.llama.modeling_llama.LlamaForCausalLM"
-    remedies = "load_state_dict", "hf_model.generate", "companion.LlamaForCausalLM"
+    remedies = "from_hugging_face(hf_model)", "hf_model.generate"
     with pytest.raises(ValueError, match=said(f"model is a {name}", *remedies)):
         run(other, zeros(1, 3), 2)
+    written = generate(from_hugging_face(other), zeros(1, 3), 2)
+    assert written.shape == (1, 5)
     with pytest.raises(ValueError, match=said("NoneType", *remedies)):
         run(None, zeros(1, 3), 2)
 
@@ -525,7 +547,7 @@ def test_cache_changed_while_a_stream_uses_it(model, taken, change):
     stream = generate_stream(model, zeros(1, 5), 8, past_key_values=cache)
     for _ in range(taken):
         next(stream)
-    cache.length += change
+    cache.lengths = [length + change for length in cache.lengths]
     held = 4 + taken
     with pytest.raises(ValueError, match=changed(held + change, held)):
         next(stream)

@@ -15,11 +15,9 @@ from unittest import mock
 import torch
 import transformers
 from transformers import LlamaConfig
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.llama import modeling_llama
 
-import companion
-from companion.hugging_face.attention import attention_and_weights
+from companion.hugging_face import LlamaDecoderLayer
 
 FOLDER = Path(
     sys.prefix, "hugging_face_tests", f"transformers-{transformers.__version__}"
@@ -38,24 +36,10 @@ LEFT_OUT = {
 }
 
 
-class OurLayer(companion.LlamaDecoderLayer, GradientCheckpointingLayer):
-    """Ours, with their checkpointing around forward, and weights to record."""
-
-    def __init__(self, config, layer_idx):
-        super().__init__(config, layer_idx, attend=attention_and_weights)
-        del self.rotary_emb  # theirs has none: the model hands every layer its angles
-
-
 @contextmanager
 def our_layers():
-    """Every Llama that is made is made of our layers."""
-    recorded = {"hidden_states": OurLayer, "attentions": companion.LlamaAttention}
-    with (
-        mock.patch.object(modeling_llama, "LlamaDecoderLayer", OurLayer),
-        mock.patch.object(
-            modeling_llama.LlamaPreTrainedModel, "_can_record_outputs", recorded
-        ),
-    ):
+    """Every Llama that is made is made of our layers; nothing else is told to anyone."""
+    with mock.patch.object(modeling_llama, "LlamaDecoderLayer", LlamaDecoderLayer):
         yield
 
 

@@ -7,7 +7,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from companion.hugging_face.attention import (
-    as_hugging_face_attention,
+    as_attention_interface,
     attention_and_weights,
     attention_interface,
 )
@@ -163,7 +163,7 @@ def test_training(dropout):
 
 def test_weights_of_any_function_that_gives_them():
     AttentionInterface.register(
-        "with weights", as_hugging_face_attention(attention_and_weights)
+        "with weights", as_attention_interface(attention_and_weights)
     )
     AttentionMaskInterface.register("with weights", sdpa_mask)
     model, ids = make("Qwen3, normed heads"), torch.randint(3, 97, (2, 12))

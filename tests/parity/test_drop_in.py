@@ -5,7 +5,7 @@ import torch
 from exchanged import with_our_layers
 from transformers import DynamicCache, StaticCache
 
-from companion import causal_mask
+from companion import LlamaDecoderLayer, causal_mask
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
 
@@ -103,7 +103,8 @@ def test_their_caches(hf_llama, attention, padded, chunks, cache):
 @pytest.mark.parametrize("cache", CACHES.values(), ids=CACHES)
 def test_layer_alone_needs_no_mask_with_their_caches(hf_llama, cache):
     theirs = hf_llama()
-    layer = with_our_layers(theirs).model.layers[0]
+    layer = LlamaDecoderLayer(theirs.config, 0).eval()
+    layer.load_state_dict(theirs.model.layers[0].state_dict())
     x, room = torch.randn(2, 9, 64), cache(theirs.config)
     through = [layer(part, past_key_values=room) for part in x.split([4, 4, 1], dim=1)]
     torch.testing.assert_close(torch.cat(through, 1), layer(x), atol=1e-5, rtol=0)

@@ -2,17 +2,12 @@
 
 import pytest
 import torch
-from exchanged import OurLayer, with_our_layers
+from exchanged import with_our_layers
 from transformers import LlamaForCausalLM
-from transformers.models.llama import modeling_llama
-from transformers.monkey_patching import (
-    clear_patch_mapping,
-    patch_output_recorders,
-    register_patch_mapping,
-)
+from transformers.monkey_patching import clear_patch_mapping, register_patch_mapping
 
 import companion
-from companion import causal_mask
+from companion import causal_mask, hugging_face
 from companion.hugging_face.attention import attention_and_weights
 
 TOLERANCE = {"atol": 1e-4, "rtol": 0}
@@ -55,7 +50,7 @@ def test_gradients(hf_llama, attention, dropout):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_gradient_checkpointing(hf_llama, reentrant, dropout):
     theirs = hf_llama("eager", torch.float64, attention_dropout=dropout)
-    ours, ids = with_our_layers(theirs, OurLayer), torch.randint(97, (2, 12))
+    ours, ids = with_our_layers(theirs), torch.randint(97, (2, 12))
     expected = gradients(theirs, ids)
     calls = []
     ours.model.layers[1].self_attn.register_forward_hook(lambda *_: calls.append(1))
@@ -70,44 +65,28 @@ def test_gradient_checkpointing(hf_llama, reentrant, dropout):
 # ---- what they record
 
 
-@pytest.fixture
-def patches():
-    """Room to register patches, which are global."""
-    before = dict(modeling_llama.LlamaPreTrainedModel._can_record_outputs)
-    yield register_patch_mapping
-    clear_patch_mapping()
-    modeling_llama.LlamaPreTrainedModel._can_record_outputs.update(before)
-
-
-def test_recorded_outputs(hf_llama, patches):
-    class LlamaDecoderLayer(OurLayer):
-        def __init__(self, config, layer_idx):
-            super().__init__(config, layer_idx, attend=attention_and_weights)
-
+def test_recorded_outputs(hf_llama):
     theirs, ids = hf_llama("eager"), torch.randint(97, (2, 12))
     wanted = {"output_attentions": True, "output_hidden_states": True}
-    patches(
-        {
-            "LlamaDecoderLayer": LlamaDecoderLayer,
-            "LlamaAttention": companion.LlamaAttention,
-        }
+    expected, recorded = (
+        model(ids, **wanted) for model in (theirs, with_our_layers(theirs))
     )
-    ours = with_our_layers(theirs, LlamaDecoderLayer)
-    expected = theirs(ids, **wanted)
-    patch_output_recorders(ours)
-    recorded = ours(ids, **wanted)
     for name in ("attentions", "hidden_states"):
         assert len(recorded[name]) == 3 + (name == "hidden_states")
         for our, their in zip(recorded[name], expected[name], strict=True):
             torch.testing.assert_close(our, their, **TOLERANCE)
 
 
-def test_loaded_with_our_layers(hf_llama, patches, tmp_path):
+def test_loaded_with_our_layers(hf_llama, tmp_path):
     theirs, ids = hf_llama(), torch.randint(97, (2, 12))
     theirs.save_pretrained(tmp_path)
-    patches({"LlamaDecoderLayer": OurLayer, "LlamaAttention": companion.LlamaAttention})
-    ours = LlamaForCausalLM.from_pretrained(tmp_path)
-    assert all(type(layer) is OurLayer for layer in ours.model.layers)
+    register_patch_mapping({"LlamaDecoderLayer": hugging_face.LlamaDecoderLayer})
+    try:
+        ours = LlamaForCausalLM.from_pretrained(tmp_path)
+    finally:
+        clear_patch_mapping()
+    kinds = {type(layer) for layer in ours.model.layers}
+    assert kinds == {hugging_face.LlamaDecoderLayer}
     made = ours(ids, output_hidden_states=True)
     expected = theirs(ids)
     torch.testing.assert_close(made.logits, expected.logits, **TOLERANCE)
@@ -136,7 +115,7 @@ def test_weights_are_those_of_the_output():
 
 
 PARTS = {
-    "self_attn": lambda config: companion.LlamaAttention(config, 1),
+    "self_attn": lambda config: hugging_face.LlamaAttention(config, 1),
     "mlp": companion.LlamaMLP,
     "input_layernorm": lambda config: companion.LlamaRMSNorm(64, config.rms_norm_eps),
 }
@@ -158,6 +137,32 @@ def test_rotary_embedding_of_their_model(hf_llama):
     expected = theirs(ids).logits
     theirs.model.rotary_emb = companion.LlamaRotaryEmbedding(theirs.config)
     assert torch.equal(theirs(ids).logits, expected)
+
+
+# ---- their weights and their layers in our model
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_their_model_as_ours(hf_llama, tied):
+    theirs, ids = hf_llama(tie_word_embeddings=tied), torch.randint(97, (2, 12))
+    ours = hugging_face.from_hugging_face(theirs)
+    torch.testing.assert_close(ours(ids), theirs(ids).logits, **TOLERANCE)
+    embedding = theirs.model.embed_tokens.weight
+    assert ours.model.embed_tokens.weight.data_ptr() == embedding.data_ptr()
+    assert not ours.training
+    text = companion.generate(ours, ids, 6)
+    theirs.generation_config.eos_token_id = None
+    written = theirs.generate(ids, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    assert torch.equal(text, written)
+
+
+def test_their_layer_in_our_model(hf_llama):
+    theirs, ids = hf_llama("sdpa"), torch.randint(97, (2, 12))
+    ours = hugging_face.from_hugging_face(theirs)
+    expected, text = ours(ids), companion.generate(ours, ids, 6)
+    ours.model.layers[1] = theirs.model.layers[1]
+    torch.testing.assert_close(ours(ids), expected, **TOLERANCE)
+    assert torch.equal(companion.generate(ours, ids, 6), text)
 
 
 def test_model_takes_their_config(hf_llama):

@@ -15,6 +15,7 @@ import tiny
 import tiny_files
 import torch
 import torch.nn.functional as F
+from exchanged import with_our_layers
 
 from companion import (
     KVCache,
@@ -35,14 +36,13 @@ from companion import (
     split_heads,
     swiglu,
 )
-from companion.exercises.mistakes import rope_interleaved
+from companion.exercises.rope import rope_interleaved
 from companion.fast import kernels
-from companion.heads import attend_head_by_head
-from companion.hugging_face.attention import attention_interface
+from companion.hugging_face import attention_interface, from_hugging_face
 from companion.parallel.examples import attention_parts
 from companion.rope import half_from_interleaved, rope_cos_sin
 from companion.show import EqualityLedger, example, table
-from companion.show.programs import program_steps
+from companion.show.kernels.programs import program_steps
 from companion.transformer_2017 import (
     TransformerDecoderLayer,
     TransformerEncoderLayer,
@@ -161,7 +161,13 @@ def test_heads(station, x, q_k_v):
         "all heads at once",
         merge_heads(output),
         "one after the other",
-        attend_head_by_head(q, k, v, 2),
+        torch.cat(
+            [
+                scaled_dot_product_attention(*(x.chunk(2, -1)[h] for x in (q, k, v)))
+                for h in (0, 1)
+            ],
+            dim=-1,
+        ),
     )
     theirs = torch.nn.MultiheadAttention(8, 2, bias=False, batch_first=True)
     ours = MultiHeadAttention(8, 2)
@@ -402,7 +408,6 @@ def test_cache(station, x):
     rows = []
     for token in x:
         rows.append(layer(token[None, None], past_key_values=cache))
-        cache.advance(1)
     ledger.close("X, a token at a time", torch.cat(rows, dim=1), "X at once", whole)
     model = example.model().double()
     ids = torch.randint(8, (2, 12))
@@ -505,7 +510,7 @@ def test_files(station, tmp_path):
     )
 
 
-def test_drop_in(station, hf_llama, as_ours):
+def test_drop_in(station, hf_llama):
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -521,15 +526,23 @@ def test_drop_in(station, hf_llama, as_ours):
     ledger.close(
         "their model, our attention", attended, "their model", expected, within=1e-4
     )
-    ours = as_ours(theirs)
     theirs.set_attn_implementation("eager")
-    for i, layer in enumerate(ours.model.layers):
-        theirs.model.layers[i] = layer
     ledger.close(
         "their model, our layers",
-        theirs(ids, attention_mask=mask).logits[mask.bool()],
+        with_our_layers(theirs)(ids, attention_mask=mask).logits[mask.bool()],
         "their model",
         expected,
+        within=1e-4,
+    )
+    ours = from_hugging_face(theirs)
+    plain = ours(ids, mask)[mask.bool()]
+    theirs.set_attn_implementation("sdpa")
+    ours.model.layers = theirs.model.layers
+    ledger.close(
+        "our model, their layers",
+        ours(ids, mask)[mask.bool()],
+        "our model",
+        plain,
         within=1e-4,
     )
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from exchanged import with_our_layers
 from transformers import DynamicCache
 from transformers.models.llama.modeling_llama import (
     LlamaRotaryEmbedding,
@@ -150,11 +151,10 @@ def test_layer_with_hugging_faces_cache(hf_llama, as_ours, chunks):
         )
         through_our_cache = our_layer(x, past_key_values=caches[0])
         through_their_cache = our_layer(
-            x, mask, positions, caches[1], use_cache=True, position_embeddings=angles
+            x, mask, positions, caches[1], position_embeddings=angles
         )
         torch.testing.assert_close(through_our_cache, expected, atol=2e-5, rtol=0)
         torch.testing.assert_close(through_their_cache, expected, atol=2e-5, rtol=0)
-        caches[0].advance(x.shape[1])
         start = stop
     assert caches[1].get_seq_length() == 64
     torch.testing.assert_close(
@@ -196,13 +196,12 @@ def test_stack_of_layers_finds_its_positions_in_hugging_faces_cache(hf_llama, as
     torch.testing.assert_close(torch.cat(outputs, dim=1), x, atol=1e-4, rtol=0)
 
 
-def test_our_layer_runs_inside_hugging_faces_model(hf_llama, as_ours):
+def test_our_layer_runs_inside_hugging_faces_model(hf_llama):
     theirs = hf_llama()
-    ours = as_ours(theirs)
     ids = torch.randint(97, (2, 64))
     expected = theirs(ids).logits
     generated = theirs.generate(ids[:1, :8], max_new_tokens=16, do_sample=False)
-    theirs.model.layers = ours.model.layers
+    theirs = with_our_layers(theirs)
     torch.testing.assert_close(theirs(ids).logits, expected, atol=1e-4, rtol=0)
     again = theirs.generate(ids[:1, :8], max_new_tokens=16, do_sample=False)
     assert torch.equal(again, generated)

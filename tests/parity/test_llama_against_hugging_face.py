@@ -151,7 +151,7 @@ def relu_swiglu(gate, up):
 def post_norm(
     self, hidden_states, attention_mask=None, position_embeddings=None, **options
 ):
-    attended, _ = self.self_attn(
+    attended = self.self_attn(
         hidden_states,
         position_embeddings,
         attention_mask,

@@ -13,29 +13,21 @@ from torch import Tensor, nn
 from companion.attention import Attend
 from companion.cache import Cache
 from companion.decoder import (
+    Key,
     LlamaAttention,
     LlamaDecoderLayer,
     Mask,
     PositionEmbeddings,
-    Weights,
-    cached_length,
-    causal_rule,
-    next_positions,
+    Query,
 )
 from companion.fast import kernels
 from companion.fast.kernels.refusals import DTYPES, installed
 from companion.fast.refusals.models import check_kernels
-from companion.heads import merge_heads, split_heads
 from companion.mlp import LlamaMLP
 from companion.model import LlamaForCausalLM
 from companion.norm import LlamaRMSNorm
-from companion.refusals.decoder import (
-    check_layer_input,
-    check_layer_mask,
-    check_options,
-    check_positions,
-    check_weights,
-)
+from companion.refusals import decoder as refusals
+from companion.refusals import guarded_by
 
 
 class KernelRMSNorm(LlamaRMSNorm):
@@ -63,81 +55,52 @@ class KernelAttention(LlamaAttention):
     kernel knows how many tokens came before.
     """
 
-    def forward(
+    def rotate(
+        self, query: Query, key: Key, cos: Tensor, sin: Tensor
+    ) -> tuple[Query, Key]:
+        """RoPE of queries and keys."""
+        return kernels.apply_rope(query, key, cos, sin)
+
+    def who_sees_whom(
         self,
-        hidden_states: Float[Tensor, "batch q_len hidden"],
-        position_embeddings: PositionEmbeddings,
-        attention_mask: Mask | None = None,
-        past_key_values: Cache | None = None,
-        **options: Any,
-    ) -> tuple[Float[Tensor, "batch q_len hidden"], Weights | None]:
-        """(output, None); the new keys and values are written to the cache."""
-        check_options(options)
-        check_layer_input(hidden_states, self.q_proj.in_features, past_key_values)
-        check_positions(position_embeddings, hidden_states, self.head_dim)
-        query = split_heads(self.q_proj(hidden_states), self.num_heads)
-        key = split_heads(self.k_proj(hidden_states), self.num_kv_heads)
-        value = split_heads(self.v_proj(hidden_states), self.num_kv_heads)
-
-        query, key = kernels.apply_rope(query, key, *position_embeddings)
-        past = cached_length(past_key_values, self.layer_idx)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
-
-        rule: dict[str, Any] = {"attn_mask": attention_mask}
-        if attention_mask is not None:
-            check_layer_mask(attention_mask, query.shape[-2])
-        elif isinstance(past, int):
-            rule = {"is_causal": True, "past": past}
-        else:  # a static cache counts in a tensor, which no launch waits for
-            rule["attn_mask"], rule["is_causal"] = causal_rule(query, key, past)
-        dropout_p = self.attention_dropout if self.training else 0.0
-        output = self.attend(
-            query, key, value, dropout_p=dropout_p, enable_gqa=True, **rule
-        )
-        check_weights(options, None)
-        return self.o_proj(merge_heads(output)), None
+        query: Query,
+        key: Key,
+        attention_mask: Mask | None,
+        past: int | Int[Tensor, ""],
+    ) -> dict[str, Any]:
+        """`past` in place of a mask; a static cache, which counts in a tensor that no
+        launch waits for, keeps one.
+        """
+        if attention_mask is None and isinstance(past, int):
+            return {"is_causal": True, "past": past}
+        return super().who_sees_whom(query, key, attention_mask, past)
 
 
 class KernelDecoderLayer(LlamaDecoderLayer):
     """`LlamaDecoderLayer` in which the first addition and the second norm are one launch."""
 
+    @guarded_by(refusals.layer)
     def forward(
         self,
         hidden_states: Float[Tensor, "batch q_len hidden"],
         attention_mask: Mask | None = None,
         position_ids: Int[Tensor, "#batch q_len"] | None = None,
         past_key_values: Cache | None = None,
-        use_cache: bool | None = None,
         position_embeddings: PositionEmbeddings | None = None,
-        **options: Any,
     ) -> Float[Tensor, "batch q_len hidden"]:
         """Hidden states with the layer's two halves added to them."""
-        check_layer_input(
-            hidden_states, self.self_attn.q_proj.in_features, past_key_values
-        )
-        if position_embeddings is None:
-            if position_ids is None:
-                position_ids = next_positions(
-                    hidden_states.shape[1],
-                    past_key_values,
-                    hidden_states.device,
-                    self.self_attn.layer_idx,
-                )
-            position_embeddings = self.rotary_emb(hidden_states, position_ids)
+        angles = position_embeddings
+        if angles is None:
+            angles = self.angles(hidden_states, position_ids, past_key_values)
 
-        attended, _ = self.self_attn(
-            self.input_layernorm(hidden_states),
-            position_embeddings,
-            attention_mask,
-            past_key_values,
-            **options,
-        )
+        normed = self.input_layernorm(hidden_states)
+        attended = self.self_attn(normed, angles, attention_mask, past_key_values)
         norm = self.post_attention_layernorm
-        normed, residual = kernels.add_rms_norm(
+        normed, hidden_states = kernels.add_rms_norm(
             attended, hidden_states, norm.weight, norm.eps
         )
-        return residual + self.mlp(normed)
+        transformed = self.mlp(normed)
+        return hidden_states + transformed
 
 
 FORMS: dict[type[nn.Module], type[nn.Module]] = {

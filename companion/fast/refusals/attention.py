@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from companion.attention import check_one_mask, group_size
 from companion.refusals.attention import (
+    check_groups,
     check_key_and_value,
     check_leading_axes,
     check_mask,
+    check_one_mask,
     check_query_and_key,
     shape,
 )
@@ -31,8 +32,8 @@ def check_fast(
     """
     check_key_and_value(key, value)
     if enable_gqa:
-        group = group_size(query, key, value)
-        query_of_each = query[..., ::group, :, :]
+        check_groups(query, key, value)
+        query_of_each = query[..., :: query.shape[-3] // key.shape[-3], :, :]
     else:
         query_of_each = query
     check_query_and_key(query_of_each, key)
@@ -42,10 +43,11 @@ def check_fast(
             f"dropout_p is {dropout_p} and {name} drops no weights: it is made for "
             f"inference; {PLAIN} does"
         )
-    if is_causal:
-        check_one_mask(attn_mask)
+    check_one_mask(attn_mask, is_causal)
     if attn_mask is not None:
-        check_mask(attn_mask, like_scores(query, key, enable_gqa))
+        before = (*key.shape[:-3], 1) if enable_gqa else key.shape[:-2]
+        leading = torch.broadcast_shapes(query.shape[:-2], before)
+        check_mask(attn_mask, query, (*leading, query.shape[-2], key.shape[-2]))
 
 
 def check_float16(name: str, query: Tensor) -> None:
@@ -59,13 +61,6 @@ def check_float16(name: str, query: Tensor) -> None:
             f"times slower than others, so {name} does not take it: convert to "
             f"torch.bfloat16 or torch.float32, or use {PLAIN}"
         )
-
-
-def like_scores(query: Tensor, key: Tensor, enable_gqa: bool) -> Tensor:
-    """A tensor of the shape, dtype and device of the scores that takes no memory."""
-    before = (*key.shape[:-3], 1) if enable_gqa else key.shape[:-2]
-    leading = torch.broadcast_shapes(query.shape[:-2], before)
-    return query.new_empty(()).expand(*leading, query.shape[-2], key.shape[-2])
 
 
 def check_block(name: str, size: int) -> None:

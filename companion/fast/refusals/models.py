@@ -7,9 +7,11 @@ from companion.cache import KVCache
 from companion.fast.kernels.refusals import check_kernel
 from companion.fast.linear import PackedLinear, RowLinear
 from companion.fast.quantized import GROUP
-from companion.model import LlamaForCausalLM, check_own_cache
+from companion.model import LlamaForCausalLM
 from companion.norm import LlamaRMSNorm
+from companion.refusals.cache import check_room, check_whole
 from companion.refusals.generate import check_model
+from companion.refusals.model import check_own_cache
 
 
 def check_dense(name: str, model: LlamaForCausalLM) -> None:
@@ -100,7 +102,8 @@ def check_step(
             "compile_decode(model)"
         )
     check_own_cache(cache)
-    cache.check_room(1)
+    check_whole(cache)
+    check_room(cache.length, cache.max_length, 1)
     expected = (token.shape[0], cache.length + 1)
     if tuple(attention_mask.shape) != expected:
         raise ValueError(

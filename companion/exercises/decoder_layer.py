@@ -1,0 +1,141 @@
+"""The decoder layer: its mistakes, and the grader that rejects them."""
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.config import LlamaConfig
+from companion.decoder import LlamaDecoderLayer, PositionEmbeddings
+from companion.exercises.gallery import (
+    imitates,
+    mistaken,
+    random,
+    with_random_weights,
+)
+from companion.exercises.grading import check_numbers, check_tensor, graded
+from companion.rope import apply_rope
+
+
+def layer_arguments() -> tuple[LlamaDecoderLayer, Tensor, PositionEmbeddings]:
+    """A decoder layer with random weights, norms included, x (1, 5, 16) and its
+    positions.
+    """
+    config = LlamaConfig(
+        hidden_size=16,
+        intermediate_size=24,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    layer = with_random_weights(LlamaDecoderLayer(config, layer_idx=0))
+    x = random(1, 5, 16)
+    return layer, x, layer.rotary_emb(x, torch.arange(5)[None])
+
+
+def layer_forward(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """The layer as it is."""
+    return layer(x, position_embeddings=position_embeddings)
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_post_norm(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """Each sum is normed after a half is added, as in 2017, not the half's input."""
+    attended = layer.self_attn(x, position_embeddings)
+    x = layer.input_layernorm(x + attended)
+    return layer.post_attention_layernorm(x + layer.mlp(x))
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_residual_forgotten(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """Each half replaces the residual stream instead of adding to it."""
+    attended = layer.self_attn(layer.input_layernorm(x), position_embeddings)
+    return layer.mlp(layer.post_attention_layernorm(attended))
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_residual_normed(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """The residual is taken after the norm, so that the stream itself is normed."""
+    x = layer.input_layernorm(x)
+    attended = layer.self_attn(x, position_embeddings)
+    x = layer.post_attention_layernorm(x + attended)
+    return x + layer.mlp(x)
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_halves_parallel(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """The feed-forward half reads the layer's input, not the sum after attention."""
+    attended = layer.self_attn(layer.input_layernorm(x), position_embeddings)
+    return x + attended + layer.mlp(layer.post_attention_layernorm(x))
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_norms_exchanged(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """The two norms are exchanged, and with them their weights."""
+    normed = layer.post_attention_layernorm(x)
+    attended = layer.self_attn(normed, position_embeddings)
+    x = x + attended
+    return x + layer.mlp(layer.input_layernorm(x))
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_rope_on_value(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """RoPE turns the values too, not the queries and keys alone."""
+    right = layer.self_attn
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+        turned = apply_rope(value, *position_embeddings)
+        return right.attend(query, key, turned, **options)
+
+    attention = copy(right)  # shares the weights
+    attention.attend = attend
+    attended = attention(layer.input_layernorm(x), position_embeddings)
+    x = x + attended
+    return x + layer.mlp(layer.post_attention_layernorm(x))
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_without_rope(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """RoPE is forgotten: no score knows where its tokens stand."""
+    cos, sin = position_embeddings
+    unturned = torch.ones_like(cos), torch.zeros_like(sin)
+    return layer(x, position_embeddings=unturned)
+
+
+@imitates(layer_forward, layer_arguments)
+def layer_not_causal(
+    layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
+) -> Tensor:
+    """The mask is forgotten: each token sees those after it."""
+    everything = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
+    return layer(x, everything, position_embeddings=position_embeddings)
+
+
+@graded
+def check_decoder_layer(forward: Callable[..., Tensor]) -> str | None:
+    """Grade `forward(layer, x, position_embeddings)`: what a LlamaDecoderLayer does,
+    put together from its parts.
+    """
+    arguments = layer_arguments()
+    expected, answer = layer_forward(*arguments), forward(*arguments)
+    known = mistaken(layer_forward, *arguments)
+    return check_tensor("the result", answer, expected) or check_numbers(
+        answer, expected, known
+    )

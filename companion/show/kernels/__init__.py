@@ -1,0 +1,1 @@
+"""What runs on a GPU: its memories, the tiles, a kernel's programs and launches."""

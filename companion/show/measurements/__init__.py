@@ -1,0 +1,1 @@
+"""The benchmarks' raw figures: rooflines, speeds, and the goals on a GPU."""

@@ -1,0 +1,25 @@
+import math
+
+import pytest
+import torch
+
+from companion import show
+
+
+def test_accepts_what_is_equal():
+    a = torch.tensor([1.0, -math.inf])
+    ledger = show.EqualityLedger().exact("a", a, "b", a.clone())
+    ledger.close("a", a, "c", a + torch.tensor([1e-7, 0]))
+    assert [row[-1] for row in ledger.rows] == ["exact", "< 1e-06"]
+
+
+def test_refuses_what_is_not():
+    a = torch.zeros(2)
+    with pytest.raises(ValueError, match=r"a and b differ by up to 0\.5"):
+        show.EqualityLedger().exact("a", a, "b", a + 0.5)
+    with pytest.raises(ValueError, match=r"more than 0\.001"):
+        show.EqualityLedger().close("a", a, "b", a + 0.5, within=1e-3)
+    with pytest.raises(ValueError, match="compare like with like"):
+        show.EqualityLedger().exact("a", a, "b", torch.zeros(3))
+    with pytest.raises(ValueError, match="nan"):
+        show.EqualityLedger().close("a", a, "b", a * math.nan)
