@@ -93,8 +93,7 @@ test: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## run every check there is
 	@echo "All checks passed."
 
 .PHONY: lint
-lint: $(INSTALLED) ## style, types, workflows
-	@test ! -x $(VENV)/bin/actionlint || $(VENV)/bin/actionlint -no-color
+lint: $(INSTALLED) ## style and types
 	@$(BIN) ruff check
 	@$(BIN) ruff format --check
 	@$(BIN) mypy
