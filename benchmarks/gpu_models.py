@@ -144,7 +144,7 @@ def filled(bench: Bench, model: LlamaForCausalLM) -> KVCache:
     cache = KVCache(model.config, 1, room, dtype=model.dtype, device=device)
     cache.keys.normal_()
     cache.values.normal_()
-    cache.advance(bench.sizes.past)
+    cache.lengths = [bench.sizes.past] * len(cache.lengths)
     return cache
 
 

@@ -26,7 +26,6 @@ from companion import (
     causal_mask,
     fast,
     generate,
-    load,
     scaled_dot_product_attention,
 )
 
@@ -371,6 +370,8 @@ def test_smollm2_writes_the_same_tokens(name, smollm2):
 
 @pytest.fixture(scope="module")
 def smollm2():
+    from companion import load  # which needs what reads files
+
     model, tokenizer = load(device="cpu")
     ids = torch.tensor([tokenizer.encode("The keys and values of earlier tokens")])
     return model, ids, generate(model, ids, 8)
