@@ -13,8 +13,8 @@ from pathlib import Path
 from harness import ratio, spread
 from machine import RESULTS, machine, write
 
-from companion.show.measurements.goals import GPU_GOALS, in_words
-from companion.show.measurements.goals import judged as judged_figure
+from companion.fast.kernels.goals import GPU_GOALS, in_words
+from companion.fast.kernels.goals import judged as judged_figure
 
 SDPA = ("hugging face sdpa",)
 HUGGING_FACE = ("hugging face",)
@@ -123,7 +123,7 @@ def judged_attention(length: int, at_least: float, raw: dict | None) -> list[dic
 
 
 def judged_on_gpu(raw: dict | None) -> list[dict]:
-    """The goals of `companion.show.measurements.goals`, whose figures are in the raw file."""
+    """The goals of `companion.fast.kernels.goals`, whose figures are in the raw file."""
     lines = []
     for goal in GPU_GOALS:
         found = judged_figure(goal, raw)

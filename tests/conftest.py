@@ -3,17 +3,20 @@
 import gc
 import os
 import sys
+from contextlib import suppress
 
 import pytest
-from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, max_examples=60
-)
-settings.load_profile("repeatable")
+with suppress(ModuleNotFoundError):  # which `gpu_check` does without
+    from hypothesis import settings
+
+    settings.register_profile(
+        "repeatable", derandomize=True, deadline=None, database=None, max_examples=60
+    )
+    settings.load_profile("repeatable")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,6 +1,5 @@
 import pytest
 import tiny
-import tiny_files
 import torch
 
 from companion import DynamicNTKScaling, KVCache, generate, generate_stream
@@ -115,8 +114,7 @@ def test_cache_can_be_gone_on_from_with_gradients():
 def test_left_padded_batch_equals_single_prompts(device):
     model = tiny.model(torch.float64).to(device)
     rows = [
-        torch.randint(len(tiny_files.TOKENS), (length,), device=device)
-        for length in (6, 3, 1)
+        torch.randint(tiny.VOCAB_SIZE, (length,), device=device) for length in (6, 3, 1)
     ]
     ids = torch.stack([torch.nn.functional.pad(row, (6 - len(row), 0)) for row in rows])
     mask = torch.stack(

@@ -1,6 +1,5 @@
 import pytest
 import tiny
-import tiny_files
 import torch
 import torch.nn.functional as F
 
@@ -26,7 +25,7 @@ def run_in_chunks(model, ids, chunks, max_length=None):
 def test_logits_are_scores_of_the_vocabulary(device):
     model = tiny.model().to(device)
     logits = model(tiny.ids(2, 5).to(device))
-    assert logits.shape == (2, 5, len(tiny_files.TOKENS))
+    assert logits.shape == (2, 5, tiny.VOCAB_SIZE)
     assert logits.dtype == torch.float32
     assert model.device.type == device
 
@@ -77,13 +76,13 @@ def test_ids_may_be_of_any_integer_dtype():
 def test_nothing_in_nothing_out(shape):
     assert tiny.model()(torch.zeros(shape, dtype=torch.long)).shape == (
         *shape,
-        len(tiny_files.TOKENS),
+        tiny.VOCAB_SIZE,
     )
 
 
 def test_later_tokens_have_no_influence():
     model, ids = tiny.model(torch.float64), tiny.ids(1, 6)
-    changed = torch.cat([ids[:, :4], (ids[:, 4:] + 1) % len(tiny_files.TOKENS)], dim=1)
+    changed = torch.cat([ids[:, :4], (ids[:, 4:] + 1) % tiny.VOCAB_SIZE], dim=1)
     torch.testing.assert_close(model(ids)[:, :4], model(changed)[:, :4], **EXACT)
 
 
@@ -179,8 +178,7 @@ def left_padded(rows):
 def test_left_padded_batch_equals_single_prompts(device):
     model = tiny.model(torch.float64).to(device)
     rows = [
-        torch.randint(len(tiny_files.TOKENS), (length,), device=device)
-        for length in (7, 3, 1)
+        torch.randint(tiny.VOCAB_SIZE, (length,), device=device) for length in (7, 3, 1)
     ]
     ids, mask = left_padded(rows)
     logits = model(ids, mask, position_ids_from_mask(mask))
@@ -198,7 +196,7 @@ def test_right_padded_batch_equals_single_prompts():
 def test_padding_has_no_influence():
     model, ids = tiny.model(), tiny.ids(1, 6)
     mask = torch.tensor([[0, 0, 1, 1, 1, 1]])
-    changed = torch.cat([(ids[:, :2] + 1) % len(tiny_files.TOKENS), ids[:, 2:]], dim=1)
+    changed = torch.cat([(ids[:, :2] + 1) % tiny.VOCAB_SIZE, ids[:, 2:]], dim=1)
     assert torch.equal(model(ids, mask)[:, 2:], model(changed, mask)[:, 2:])
     assert not torch.equal(model(ids)[:, 2:], model(changed)[:, 2:])
 
@@ -214,7 +212,7 @@ def test_mask_of_ones_changes_nothing():
 
 def test_left_padding_through_the_cache():
     model = tiny.model(torch.float64)
-    rows = [torch.randint(len(tiny_files.TOKENS), (length,)) for length in (7, 4)]
+    rows = [torch.randint(tiny.VOCAB_SIZE, (length,)) for length in (7, 4)]
     ids, mask = left_padded(rows)
     positions = position_ids_from_mask(mask)
     cache = KVCache(model.config, 2, 7, dtype=torch.float64)
@@ -256,7 +254,7 @@ def test_model_alone_gives_hidden_states():
     model = tiny.model()
     assert isinstance(model.model, LlamaModel)
     assert model.model(tiny.ids(2, 3)).shape == (2, 3, 16)
-    assert model.logits(torch.randn(7, 16)).shape == (7, len(tiny_files.TOKENS))
+    assert model.logits(torch.randn(7, 16)).shape == (7, tiny.VOCAB_SIZE)
 
 
 def test_autocast_runs_in_the_narrow_dtype():
@@ -270,4 +268,4 @@ def test_autocast_runs_in_the_narrow_dtype():
 def test_meta_model_takes_a_mask():
     with torch.device("meta"):
         model, ids = tiny.model(), torch.zeros(2, 6, dtype=torch.long)
-        assert model(ids, torch.ones_like(ids)).shape == (2, 6, len(tiny_files.TOKENS))
+        assert model(ids, torch.ones_like(ids)).shape == (2, 6, tiny.VOCAB_SIZE)

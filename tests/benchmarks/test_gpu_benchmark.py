@@ -19,7 +19,7 @@ from gpu_kernels import count_launches
 from gpu_timing import GpuTimer, Timer, checked, in_turn, relative_error, sets_of
 
 from companion import show
-from companion.show.measurements.goals import (
+from companion.fast.kernels.goals import (
     GPU_GOALS,
     NOT_YET,
     GpuGoal,
