@@ -17,7 +17,7 @@ HF_TESTS := $(VENV)/hugging_face_tests
 OLD_TRITON := $(if $(filter Linux,$(shell uname)),$(VENV)/triton_3.6)
 NOTEBOOKS = $$($(VENV)/bin/python tests/notebooks/toc.py)
 
-# A file's tests stay together, and files start in their order, the slow parity tests first.
+# A file's tests stay together, and files start in the order of tests/conftest.py, the slow ones first.
 PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Workers share the cores, and one thread each keeps sums in one order.
@@ -81,9 +81,15 @@ ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run o
 
 # ---- the tests
 
+# Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
+# first. What a part prints comes in one piece when it has ended, if make can do that (4.0 and newer).
+PARTS = typed compiled plain chapters kernels bundled site kernels-oldest lint coverage
+IN_ONE_PIECE = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 .PHONY: test
-test: $(INSTALLED) ## run every check there is
-	@$(MAKE) --keep-going lint unit chapters site
+test: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## run every check there is
+	@echo "Checking in $(words $(PARTS)) parts, two at a time: $(PARTS)"
+	@$(MAKE) --keep-going --jobs 2 $(IN_ONE_PIECE) JOBS=$$((($(JOBS) + 1) / 2)) $(PARTS)
 	@echo "All checks passed."
 
 .PHONY: lint
@@ -92,24 +98,59 @@ lint: $(INSTALLED) ## style and types
 	@$(BIN) ruff format --check
 	@$(BIN) mypy
 
-# The first pass checks every shape annotation as the tests call it. The second runs without those checks what they would
-# get in the way of: wrong arguments, which must reach our own errors, compiled code, and processes of their own. The third
-# runs the Triton kernels in Triton's interpreter, with two versions of it, where there is a Triton: on Linux.
+# `typed` checks every shape annotation as the tests call it, `bundled` too, with the real weights. `plain` and `compiled` run
+# without those checks what they would get in the way of: wrong arguments, which must reach our own errors, processes of
+# their own, compiled code. `kernels` is what runs in Triton's interpreter, where there is a Triton: on Linux.
+# Coverage doubles a test's time, so `typed` and `plain` alone are measured; what the others run, runs there on a small scale.
 APART = contract hugging_face notebooks parallel site fast/kernels
-KERNELS = TRITON_INTERPRET=1 $(BIN) pytest tests/fast/kernels $(PARALLEL)
+SHAPES_CHECKED = tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
+COMPILED = $(wildcard tests/contract/test_*compile.py) tests/contract/test_compiled_linear.py tests/hugging_face tests/parallel/test_torchrun.py
+PYTEST = $(BIN) pytest $(PARALLEL)
+MEASURED = COVERAGE_FILE=.coverage.$@ $(PYTEST) --cov --cov-report=
+INTERPRETED = TRITON_INTERPRET=1 $(PYTEST)
 
 .PHONY: unit
-unit: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## the package's tests and their coverage
-	@rm -f .coverage
-	@$(BIN) pytest tests $(APART:%=--ignore tests/%) $(PARALLEL) --jaxtyping-packages=companion,beartype.beartype --cov --cov-report=
-	@$(BIN) pytest tests/contract tests/hugging_face tests/parallel $(PARALLEL) --cov --cov-append --cov-report=
-	@$(KERNELS) --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
-	@test -z "$(OLD_TRITON)" || PYTHONPATH=$(OLD_TRITON) $(KERNELS)
+unit: coverage bundled compiled kernels kernels-oldest ## the package's tests and their coverage
 
-.PHONY: test-gpu
-test-gpu: $(INSTALLED) ## the kernels' tests, and all others that take a device, on a GPU
-	@$(VENV)/bin/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make test-gpu needs a CUDA GPU that torch can use, and torch.cuda.is_available() is False: make unit runs the kernels in the interpreter of Triton")'
-	@env -u TRITON_INTERPRET $(BIN) pytest tests $(patsubst %,--ignore tests/%,$(filter-out fast/kernels,$(APART))) -k cuda -n 4 --dist loadfile
+.PHONY: typed
+typed: $(INSTALLED)
+	@$(MEASURED) $(SHAPES_CHECKED) -m "not bundled"
+
+.PHONY: bundled
+bundled: $(INSTALLED)
+	@$(PYTEST) $(SHAPES_CHECKED) -m bundled
+
+.PHONY: plain
+plain: $(INSTALLED)
+	@$(MEASURED) tests/contract tests/parallel $(COMPILED:%=--ignore %)
+
+.PHONY: compiled
+compiled: $(INSTALLED) $(HF_TESTS)
+	@$(PYTEST) $(COMPILED)
+
+.PHONY: coverage
+coverage: typed plain
+	@$(BIN) coverage combine -q --keep .coverage.typed .coverage.plain
+	@$(BIN) coverage report -m --skip-covered --fail-under=95
+
+.PHONY: kernels
+kernels: $(INSTALLED)
+	@$(INTERPRETED) tests/fast/kernels
+
+# Of the oldest Triton what a version can break: each kernel in each dtype, a model made of them, one test for each part of
+# the language that a planted fault needs, and what looks into the interpreter. Which numbers come out, the newest shows.
+OLDEST = test_kernel_parts.py test_kernel_grader.py test_kernel_faults.py::test_without_a_fault_all_is_right \
+  test_kernel_attention.py::test_past_is_the_lower_right_mask test_kernel_decode.py::test_any_number_of_splits \
+  test_kernel_layers.py::test_same_tokens_and_logits
+
+.PHONY: kernels-oldest
+kernels-oldest: $(INSTALLED) $(OLD_TRITON)
+	@test -z "$(OLD_TRITON)" || PYTHONPATH=$(OLD_TRITON) $(INTERPRETED) $(OLDEST:%=tests/fast/kernels/%)
+
+# The same runs without make and without this environment: python benchmarks/gpu_check.py --out FOLDER
+.PHONY: gpu-check
+gpu-check: $(INSTALLED) ## the tests that take a device on a GPU, then the kernels' benchmark, in ten minutes
+	@$(VENV)/bin/python benchmarks/gpu_check.py --out _build/gpu-check
 
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
@@ -118,6 +159,7 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility
+	@$(VENV)/bin/python tests/site/get_chromium.py
 	@$(BIN) pytest tests/site -n $(JOBS)
 
 # ---- measurements
@@ -143,5 +185,5 @@ roofline: $(INSTALLED) ## how fast this machine reads and multiplies, and a laye
 
 .PHONY: clean
 clean: ## remove what was built; the virtual environment stays
-	@rm -rf _build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf _build .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

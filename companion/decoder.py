@@ -110,17 +110,17 @@ class LlamaAttention(nn.Module):
         cache, whose empty places come with them.
         """
         if attention_mask is not None:
-            return {"attn_mask": attention_mask}
+            return {"attn_mask": attention_mask, "is_causal": False}
         q_len, kv_len = query.shape[-2], key.shape[-2]
         if (
             isinstance(past, int)
             and past + q_len == kv_len
             and not (past and q_len > 1)
         ):
-            return {"is_causal": q_len > 1}
+            return {"attn_mask": None, "is_causal": q_len > 1}
         query_pos = torch.arange(q_len, device=query.device) + past
         key_pos = torch.arange(kv_len, device=key.device)
-        return {"attn_mask": may_attend(query_pos, key_pos)}
+        return {"attn_mask": may_attend(query_pos, key_pos), "is_causal": False}
 
 
 class LlamaDecoderLayer(nn.Module):

@@ -1,5 +1,6 @@
 """What every test file shares: fixed seeds, one device after another, no network."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -28,11 +29,61 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("device", ["cpu", "cuda"] if gpu else ["cpu"])
 
 
+# What takes longest starts first, so that no worker is left alone with it.
+SLOWEST = (
+    *(
+        "test_smollm2",
+        "test_torchrun",
+        "test_kernels_compile",
+        "test_checkpoint_refusals",
+    ),
+    *(
+        "test_compiled_decode",
+        "test_fast_attention",
+        "test_compile",
+        "test_gpu_benchmark",
+    ),
+    *(
+        "test_their_tests",
+        "test_fast_weights",
+        "test_checkpoints",
+        "test_split",
+        "test_run",
+    ),
+    *("test_kernel_attention", "test_kernel_layers", "test_kernel_faults"),
+    "test_equality_ledger",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the bundled model; sort the files, and leave each one's tests in order."""
+    for item in items:
+        if "bundled" in getattr(item, "fixturenames", ()):
+            item.add_marker("bundled")
+    order = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: `gc.collect()` need not look at it, a tenth of a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed() -> None:
     """The same random tensors whichever tests ran before."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The bundled SmolLM2 and its tokenizer, read once for all tests: none changes it."""
+    from companion import load
+
+    return load(device="cpu")
 
 
 @pytest.fixture(scope="session")

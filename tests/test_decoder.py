@@ -241,8 +241,7 @@ def options_of_chunks(chunks, cache):
     for chunk in torch.randn(1, sum(chunks), 16).split(chunks, dim=1):
         layer(chunk, past_key_values=cache)
     return [
-        (options.get("attn_mask"), options.get("is_causal", False))
-        for *_, options in attend.calls
+        (options["attn_mask"], options["is_causal"]) for *_, options in attend.calls
     ]
 
 
@@ -276,4 +275,4 @@ def test_attend_gets_the_mask_that_is_given():
     LlamaDecoderLayer(tiny.config(), 0, attend)(torch.randn(2, 5, 16), given)
     ((*_, options),) = attend.calls
     assert options["attn_mask"] is given
-    assert "is_causal" not in options
+    assert not options["is_causal"]

@@ -30,9 +30,9 @@ def load(
     `source` is a directory with config.json and `*.safetensors`, a .gguf file, or
     nothing for the bundled SmolLM2-135M-Instruct. Weights are converted to `dtype` a
     few rows at a time, quantized ones by way of float32, so that loading takes little
-    more memory than the model. `device` "auto" is the GPU if there is one, and there the
-    kernels of `companion.fast.with_kernels`, which have no backward pass; "cuda" is the
-    plain model on it. The tokenizer is None for a directory without tokenizer.json.
+    more memory than the model. `device` `"auto"` is the GPU if there is one, and there
+    the kernels of `companion.fast.with_kernels`, which have no backward pass; `"cuda"`
+    is the plain model on it. The tokenizer is None for a directory without tokenizer.json.
 
     Raises: FileNotFoundError for a missing file. ValueError for a file that is
     damaged or not what it claims, an architecture or option not supported, and

@@ -81,7 +81,7 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
     Another batch size or `max_length` of the cache is compiled once more. A step reads
     the cache's whole room, so make it no larger than is needed. Weights are shared.
 
-    The default backend needs a C++ compiler; "aot_eager" does not, and is no faster
+    The default backend needs a C++ compiler; `"aot_eager"` does not, and is no faster
     than `decode`. On a GPU the step is recorded as a CUDA graph, once for each cache; a
     model `with_kernels` is recorded as it is, without a compiler. `generate` makes a
     cache of its own unless it is handed one: `past_key_values`, cropped for another

@@ -90,7 +90,7 @@ class Llama3Scaling(RopeScaling):
     Raises: ValueError for a number that is not above 0, and high_freq_factor <=
     low_freq_factor.
     Source: apply_scaling in Meta's llama_models reference code; Hugging Face's
-    rope_type "llama3".
+    `rope_type` `"llama3"`.
     """
 
     factor: float

@@ -115,8 +115,8 @@ class Tokenizer:
     ) -> list[int]:
         """The token ids of a conversation, ready for the model's answer.
 
-        Each message is `{"role": ..., "content": ...}` with the role "system", "user"
-        or "assistant". The template writes begin-of-text itself where the model wants
+        Each message is `{"role": ..., "content": ...}` with the role `"system"`,
+        `"user"` or `"assistant"`. The template writes begin-of-text itself where the model wants
         it, so none is added; `decode` shows the text.
 
         Raises: ValueError for a checkpoint without a template, and for messages that

@@ -369,10 +369,8 @@ def test_smollm2_writes_the_same_tokens(name, smollm2):
 
 
 @pytest.fixture(scope="module")
-def smollm2():
-    from companion import load  # which needs what reads files
-
-    model, tokenizer = load(device="cpu")
+def smollm2(bundled):
+    model, tokenizer = bundled
     ids = torch.tensor([tokenizer.encode("The keys and values of earlier tokens")])
     return model, ids, generate(model, ids, 8)
 

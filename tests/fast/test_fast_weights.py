@@ -5,7 +5,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from companion import fast, generate, load
+from companion import fast, generate
 from companion.fast.linear import PackedLinear
 from companion.fast.quantized import Int4Linear, Int8Linear
 from companion.fast.weights import with_rows
@@ -72,13 +72,8 @@ def test_they_generate(name, dtype):
     assert model.dtype == dtype
 
 
-@pytest.fixture(scope="module")
-def smollm2():
-    return load(device="cpu")
-
-
-def test_the_bundled_model_has_four_bits_a_weight_already(smollm2):
-    model, _ = smollm2
+def test_the_bundled_model_has_four_bits_a_weight_already(bundled):
+    model, _ = bundled
     quantized = fast.int4(model)
     for name, each in quantized.model.named_modules():
         if isinstance(each, Int4Linear):
@@ -89,8 +84,8 @@ def test_the_bundled_model_has_four_bits_a_weight_already(smollm2):
 
 
 @pytest.mark.parametrize(("name", "least"), [("int8", 0.995), ("int4", 0.9998)])
-def test_quality_on_the_bundled_model(smollm2, name, least):
-    model, tokenizer = smollm2
+def test_quality_on_the_bundled_model(bundled, name, least):
+    model, tokenizer = bundled
     text = "Alice was beginning to get very tired of sitting by her sister on the bank"
     ids = torch.tensor([tokenizer.encode(text)])
     with torch.inference_mode():

@@ -9,10 +9,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def pages() -> list[str]:
     """Every page, in the book's order, as its path from the repository without suffix."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    toc = contents()
     return [toc["root"]] + [
         chapter["file"] for part in toc["parts"] for chapter in part["chapters"]
     ]
+
+
+def numbered() -> list[str]:
+    """The chapters: the pages of the numbered parts."""
+    parts = [part for part in contents()["parts"] if part.get("numbered")]
+    return [chapter["file"] for part in parts for chapter in part["chapters"]]
+
+
+def contents() -> dict:
+    return yaml.safe_load((ROOT / "_toc.yml").read_text())
 
 
 def notebooks() -> list[str]:

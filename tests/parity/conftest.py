@@ -1,6 +1,7 @@
-"""Hugging Face's Llama beside ours, with the same random weights."""
+"""Hugging Face's Llama beside ours, with the same random weights, or SmolLM2's."""
 
 import pytest
+import reference
 
 
 @pytest.fixture
@@ -46,3 +47,19 @@ def as_ours():
         return ours.to(theirs.dtype).eval().requires_grad_(False)
 
     return make
+
+
+# ---- the bundled model
+
+
+@pytest.fixture(scope="session")
+def read_by_hugging_face(request):
+    """Config and digests of the weights, kept by pytest's cache for other workers and runs."""
+    return reference.kept(request.config.cache.mkdir("smollm2_by_hugging_face"))
+
+
+@pytest.fixture(scope="session")
+def hf_smollm2(read_by_hugging_face, bundled):
+    """Hugging Face's model of the bundled file: its weights are ours where the bits are."""
+    assert reference.digests(bundled[0]) == read_by_hugging_face["weights"]
+    return reference.model(read_by_hugging_face["config"], bundled[0].state_dict())

@@ -49,6 +49,7 @@ from companion.transformer_2017 import (
     weights_from_torch,
 )
 
+pytestmark = pytest.mark.bundled  # one row is, and the page is of all rows
 KERNEL = ("attention_forward",)
 PAGE = Path(__file__).parents[2] / "book/equality_ledger.md"
 HEAD = """# The equality ledger
@@ -469,19 +470,9 @@ def test_model(station, x, hf_llama, as_ours):
     )
 
 
-def test_real_weights(station):
-    from transformers import LlamaConfig
-    from transformers import LlamaForCausalLM as HFLlama
-
+def test_real_weights(station, bundled, hf_smollm2):
     ledger = station("Real weights", "real_llama")
-    model, tokenizer = load(device="cpu")
-    rope = {"rope_type": "default", "rope_theta": model.config.rope_theta}
-    theirs = HFLlama(
-        LlamaConfig(
-            **{**vars(model.config), "rope_scaling": None}, rope_parameters=rope
-        )
-    ).eval()
-    theirs.load_state_dict(model.state_dict(), strict=False)
+    (model, tokenizer), theirs = bundled, hf_smollm2
     ids = torch.tensor([tokenizer.encode("The capital of France is")])
     with torch.inference_mode():
         ledger.close(

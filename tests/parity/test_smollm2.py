@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from reference import digests
 
-from companion import generate, load
+from companion import generate
 from companion.checkpoints import bundled_path
 
 NEW = 32
@@ -31,20 +32,13 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="module")
-def ours():
-    return load(device="cpu")
+def ours(bundled):
+    return bundled
 
 
 @pytest.fixture(scope="module")
-def theirs():
-    from transformers import AutoModelForCausalLM
-
-    path = bundled_path()
-    model = AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.float32
-    ).eval()
-    model.generation_config.eos_token_id = None
-    return model.requires_grad_(False)
+def theirs(hf_smollm2):
+    return hf_smollm2
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +60,11 @@ def written(ours):
     return {**outputs, "long": long}
 
 
-def test_weights_are_the_same_bits(ours, theirs):
-    weights = {
-        name: x for name, x in theirs.state_dict().items() if name != "lm_head.weight"
-    }
-    assert weights.keys() == ours[0].state_dict().keys()
-    for name, weight in ours[0].state_dict().items():
-        assert torch.equal(weight, weights[name]), name
+def test_weights_are_the_same_bits(ours, read_by_hugging_face):
+    weights = digests(ours[0])
+    assert weights.keys() == read_by_hugging_face["weights"].keys()
+    for name, expected in read_by_hugging_face["weights"].items():
+        assert weights[name] == expected, name
 
 
 def test_config_is_the_same(ours, theirs):

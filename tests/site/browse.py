@@ -1,6 +1,7 @@
 """What a reader's browser makes of a page: each check takes a page and returns what is wrong, in words."""
 
 import gzip
+import re
 import shutil
 from collections.abc import Iterable
 from functools import cache
@@ -8,9 +9,15 @@ from os import environ
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from bs4 import BeautifulSoup
-from playwright.sync_api import BrowserContext, Page, ViewportSize
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    ViewportSize,
+)
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -23,14 +30,30 @@ NAMES = (
 )
 
 
-def find_chromium() -> str:
-    """Path of a Chromium: $CHROMIUM, or one of the usual names."""
-    for name in (environ.get("CHROMIUM", ""), *NAMES):
+MISSING = (
+    "The site's tests need Chromium and found none that starts. Debian and Ubuntu: apt-get install chromium. "
+    "Elsewhere: install it or Google Chrome and set CHROMIUM to the program's path."
+)
+
+
+def find_chromium(playwright: Playwright) -> str:
+    """Path of a Chromium: $CHROMIUM, one of the usual names, or the one that playwright downloads."""
+    own = playwright.chromium.executable_path
+    for name in (environ.get("CHROMIUM", ""), *NAMES, own):
         if path := shutil.which(name):
             return path
-    raise RuntimeError(
-        "The site's tests need Chromium and found none. Debian and Ubuntu: apt-get install chromium. "
-        "Elsewhere: install it or Google Chrome and set CHROMIUM to the program's path."
+    raise RuntimeError(MISSING)
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=find_chromium(playwright),
+        args=[
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ],
     )
 
 
@@ -65,6 +88,13 @@ class Visit:
             self.page.wait_for_timeout(
                 400
             )  # the theme adapts its tab stops 300 ms later
+
+    def color(self, scheme: str) -> None:
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        self.page.wait_for_function(  # a page with a theme follows by a script
+            "scheme => (document.documentElement.dataset.theme ?? scheme) === scheme",
+            arg=scheme,
+        )
 
     def files(self) -> set[Path]:
         """The files that the page consists of, itself included."""
@@ -139,15 +169,57 @@ def sideways_scroll(visit: Visit) -> list[str]:
     )
 
 
+# Text of one color, size and weight on the same paint has one contrast, which takes axe long to find: three
+# of each will do. What lies outside the flow of the text, or in a drawing, is of a kind of its own.
+ONE_OF_EACH_LOOK = """(() => {
+  const paints = new Map([[null, ""]]), seen = new Map(), kept = [];
+  const paint = node => {
+    if (!paints.has(node)) {
+      const s = getComputedStyle(node);
+      const own = [s.backgroundColor, s.backgroundImage, s.opacity, s.filter, s.mixBlendMode];
+      const apart = ["absolute", "fixed", "sticky"].includes(s.position) || node.namespaceURI.endsWith("svg");
+      const plain = own.join() === "rgba(0, 0, 0, 0),none,1,none,normal";
+      const key = paint(node.parentElement);
+      paints.set(node, apart ? `${paints.size}` : plain ? key : `${key} / ${own}`);
+    }
+    return paints.get(node);
+  };
+  for (const node of document.body.querySelectorAll("*")) {
+    const texts = [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim());
+    if (!texts || !node.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    const s = getComputedStyle(node);
+    const text = [s.color, s.fontSize, s.fontWeight, s.textShadow, node.tagName];
+    const states = ["[aria-hidden=true]", ":disabled, [aria-disabled=true], label"];
+    const exempt = states.map(state => !!node.closest(state));
+    const look = [...text, ...exempt, paint(node)].join(" | ");
+    const count = (seen.get(look) || 0) + 1;
+    seen.set(look, count);
+    if (count <= 3) kept.push(node);
+  }
+  return {include: kept.length ? kept : [document.body]};
+})()"""
+
+
 def accessibility(visit: Visit, scheme: str, size: ViewportSize = DESKTOP) -> list[str]:
     """Violations that axe-core finds; in dark mode of its rules on colors, as the rest is the same."""
     visit.resize(size)
-    visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    visit.color(scheme)
+    if visit.page.evaluate("typeof axe === 'undefined'"):
+        visit.page.evaluate(AXE_SCRIPT)
+    on_the_page = {"runOnly": ["link-in-text-block"]}
+    if scheme == "light":
+        on_the_page = {"rules": {"color-contrast": {"enabled": False}}}
+    return [
+        *violations(visit, "document", on_the_page),
+        *violations(visit, ONE_OF_EACH_LOOK, {"runOnly": ["color-contrast"]}),
+    ]
+
+
+def violations(visit: Visit, part: str, rules: dict[str, object]) -> list[str]:
+    """What axe finds by some rules in a part of the page, which is an expression in JavaScript."""
     # Preloading fetches every style sheet again, which a page from the disk may not do.
-    options: dict[str, object] = {"resultTypes": ["violations"], "preload": False}
-    if scheme == "dark":
-        options["runOnly"] = ["color-contrast", "link-in-text-block"]
-    result = Axe().run(visit.page, options=options).response
+    options = {"resultTypes": ["violations"], "preload": False, **rules}
+    result = visit.page.evaluate(f"options => axe.run({part}, options)", options)
     return [
         f"{violation['id']}: {node['html'][:160]} ({node['failureSummary'].splitlines()[-1].strip()})"
         for violation in result["violations"]
@@ -176,6 +248,31 @@ def broken_links(file: Path) -> list[str]:
         f"{file.name}: {link}"
         for link in sorted(set(links(file)))
         if not resolves(file, link)
+    ]
+
+
+LOCAL = re.compile(
+    r"(?<![\w.])(?:/work|/tmp|/home|/root|/Users|/content)/|site-packages|file://|"
+    + re.escape(str(Path(__file__).parents[2]))
+)
+# What a docstring quotes in a sentence is a title. A word or a dict in quotes is code, and wants backticks.
+CURLED = re.compile(r"[{\[(=]\s*[“”]|“[^\s”]*”")
+
+
+def local_paths(file: Path) -> list[str]:
+    """Paths of the machine that built the site."""
+    return around(LOCAL, file.read_text())
+
+
+def curled_code(file: Path) -> list[str]:
+    """Code of a docstring that became text, with quotes that Python does not know."""
+    return around(CURLED, parsed(file).get_text())
+
+
+def around(pattern: re.Pattern, text: str) -> list[str]:
+    return [
+        text[max(match.start() - 30, 0) : match.end() + 30]
+        for match in pattern.finditer(text)
     ]
 
 

@@ -2,22 +2,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browse import find_chromium
+from browse import launch
 from playwright.sync_api import BrowserContext, sync_playwright
 
 
 @pytest.fixture(scope="session")
 def context() -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_chromium(),
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-            ],
-        )
+        browser = launch(playwright)
         yield browser.new_context(offline=True)
         browser.close()
 

@@ -1,5 +1,7 @@
 """Each check of the pages finds what it is there for."""
 
+from pathlib import Path
+
 import browse
 import pytest
 
@@ -28,8 +30,38 @@ BAD = {
         "<style>p { color: #999 } @media (prefers-color-scheme: dark) { p { color: #000 } }</style>",
         lambda visit: browse.accessibility(visit, "light"),
     ),
+    "the same text on another ground": (
+        "<style>p { color: #707070 }</style><div style='background: #ddd'><p>Text</p></div>",
+        lambda visit: browse.accessibility(visit, "light"),
+    ),
+    "the same text, paler": (
+        "<div style='opacity: 0.4'><p>Text</p></div>",
+        lambda visit: browse.accessibility(visit, "light"),
+    ),
+    "the same color, smaller": (
+        "<p style='color: #949494; font-size: 24px'>Text</p><p style='color: #949494'>Text</p>",
+        lambda visit: browse.accessibility(visit, "light"),
+    ),
+    "the same text over something": (
+        "<div style='position: relative'><p>Text</p><p>Text</p><p>Text</p>"
+        "<div style='width: 300px; height: 60px; background: #222'></div>"
+        "<p style='position: absolute; bottom: 0'>Text</p></div>",
+        lambda visit: browse.accessibility(visit, "light"),
+    ),
+    "a link like its text": (
+        "<p>Text <a href='#top' style='color: #222; text-decoration: none'>up</a> and on</p>",
+        lambda visit: browse.accessibility(visit, "light"),
+    ),
     "dark": (
         "<style>@media (prefers-color-scheme: dark) { p { color: #999 } }</style>",
+        lambda visit: browse.accessibility(visit, "dark"),
+    ),
+    "dark, by a script": (
+        "<style>[data-theme=dark] p { color: #999 }</style><script>"
+        "const root = document.documentElement; root.dataset.theme = 'light';"
+        "matchMedia('(prefers-color-scheme: dark)').onchange = change =>"
+        " setTimeout(() => { root.dataset.theme = change.matches ? 'dark' : 'light' }, 300)"
+        "</script>",
         lambda visit: browse.accessibility(visit, "dark"),
     ),
     "phone": (
@@ -76,8 +108,33 @@ def test_a_broken_link_is_found(link, tmp_path):
     assert browse.broken_links(page) == [f"page.html: {link}"]
 
 
-def test_chromium_missing(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("CHROMIUM", "")
-    with pytest.raises(RuntimeError, match="apt-get install chromium"):
-        browse.find_chromium()
+def page_of(text, folder):
+    page = folder / "page.html"
+    page.write_text(f"<body>{text}</body>", encoding="utf-8")
+    return page
+
+
+HERE = str(Path(__file__).parents[2] / "companion")
+
+
+@pytest.mark.parametrize(
+    "text", ["'/tmp/book'", "at /home/me/x", "site-packages/torch", "file:///a", HERE]
+)
+def test_a_path_of_the_machine_is_found(text, tmp_path):
+    assert browse.local_paths(page_of(text, tmp_path))
+
+
+def test_other_paths_are_none_of_the_machine(tmp_path):
+    assert not browse.local_paths(page_of("and/or ../tmp/x /tmpfs", tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text", ["({“heads”: 9}", "(”” if", "the role “user”", "x=“a b”"], ids=ascii
+)
+def test_curly_quotes_around_code_are_found(text, tmp_path):
+    assert browse.curled_code(page_of(text, tmp_path))
+
+
+def test_titles_and_straight_quotes_are_no_curled_code(tmp_path):
+    text = "“YaRN: Efficient Context”, <code>{&quot;heads&quot;: 9}</code>, torch’s"
+    assert not browse.curled_code(page_of(text, tmp_path))

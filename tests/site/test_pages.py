@@ -10,7 +10,12 @@ ROOT = Path(__file__).parents[2]
 EXTRA = ["genindex", "search"]  # the theme's own pages
 
 
-@pytest.mark.parametrize("name", [*toc.pages(), *EXTRA])
+def size(name):
+    files = [ROOT / f"{name}.{kind}" for kind in ("ipynb", "md")]
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+@pytest.mark.parametrize("name", sorted([*toc.pages(), *EXTRA], key=size, reverse=True))
 def test_page(name, context, site, record_property):
     visit = browse.Visit(context, site / f"{name}.html")
     try:
@@ -41,6 +46,19 @@ def test_links(site):
         file for file in sorted(site.rglob("*.html")) if "_static" not in file.parts
     ]
     assert not [link for file in files for link in browse.broken_links(file)]
+
+
+def test_nothing_names_the_machine_that_built_it(site):
+    kinds = {".html", ".js", ".ipynb", ".md"}
+    files = [file for file in sorted(site.rglob("*")) if file.suffix in kinds]
+    assert len(files) > 50
+    assert not {
+        str(file): found for file in files if (found := browse.local_paths(file))
+    }
+
+
+def test_code_in_docstrings_is_set_as_code(site):
+    assert not browse.curled_code(site / "book" / "api.html")
 
 
 def test_front_door(site):

@@ -120,7 +120,7 @@ def ledger(
 
     `depth` is how many calls deep into the package to look: 0 lists the statements of
     `function` alone. `package` is the folder whose code is followed: this package's,
-    or that of one to compare with. `axes` names sizes ({"heads": 9}, or those of
+    or that of one to compare with. `axes` names sizes (`{"heads": 9}`, or those of
     `llama_axes`), so that each shape is also given in words.
 
     A step costs what its statement runs, all calls in it included. FLOPs are those of

@@ -17,7 +17,7 @@ from companion.show.ledgers.statements import followed, is_guard, made, statemen
 @dataclass
 class Step:
     """One tensor that a statement made: `depth` calls deep, from `source`, under
-    `name` ("" if returned). `cost` is that of the whole statement, the calls in it
+    `name` (`""` if returned). `cost` is that of the whole statement, the calls in it
     included, and stands with its first tensor. `value` is the tensor itself, in which
     what later statements change in place shows.
     """

@@ -12,7 +12,7 @@ INTERPRETED = "TRITON_INTERPRET" in os.environ
 
 @pytest.fixture(autouse=True)
 def runs_here(request: pytest.FixtureRequest) -> None:
-    """Skip what this process cannot run: `make unit` and `make test-gpu` skip nothing."""
+    """Skip what this process cannot run: `make unit` and `make gpu-check` skip nothing."""
     spec = importlib.util.find_spec("triton")
     if spec is None or spec.origin is None:  # this folder itself has no origin
         pytest.skip("needs Triton")
