@@ -39,6 +39,16 @@ def poisoned():
     torch.use_deterministic_algorithms(before)
 
 
+@pytest.fixture(autouse=True)
+def memory_for_all():
+    """Gigabytes that a test has spread its tensors over are given back to the GPU, which
+    other processes use.
+    """
+    yield
+    if torch.cuda.is_available() and torch.cuda.memory_reserved() > 2**30:
+        torch.cuda.empty_cache()
+
+
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
