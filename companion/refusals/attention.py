@@ -15,7 +15,7 @@ def attention_weights(
     check_query_and_key(query, key)
     check_one_mask(attn_mask, is_causal)
     if attn_mask is not None:
-        before = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2])
+        before = broadcast(query.shape[:-2], key.shape[:-2])
         check_mask(attn_mask, query, (*before, query.shape[-2], key.shape[-2]))
 
 
@@ -166,6 +166,11 @@ def check_leading_axes(name: str, x: Tensor, other_name: str, y: Tensor) -> None
             f"{shape(y)} do not broadcast: each pair, from the right, must be equal "
             "or contain a 1"
         ) from None
+
+
+def broadcast(x: torch.Size, y: torch.Size) -> tuple[int, ...]:
+    """Two shapes broadcast; equal ones, the rule, without torch's 40 µs of Python."""
+    return x if x == y else torch.broadcast_shapes(x, y)
 
 
 def heads_differ(q_heads: int, kv_heads: int) -> str:
