@@ -147,10 +147,10 @@ OLDEST = test_kernel_parts.py test_kernel_grader.py test_kernel_faults.py::test_
 kernels-oldest: $(INSTALLED) $(OLD_TRITON)
 	@test -z "$(OLD_TRITON)" || PYTHONPATH=$(OLD_TRITON) $(INTERPRETED) $(OLDEST:%=tests/fast/kernels/%)
 
-.PHONY: test-gpu
-test-gpu: $(INSTALLED) ## the kernels' tests, and all others that take a device, on a GPU
-	@$(VENV)/bin/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make test-gpu needs a CUDA GPU that torch can use, and torch.cuda.is_available() is False: make unit runs the kernels in the interpreter of Triton")'
-	@env -u TRITON_INTERPRET $(BIN) pytest tests $(patsubst %,--ignore tests/%,$(filter-out fast/kernels,$(APART))) -k cuda -n 4 --dist loadfile
+# The same runs without make and without this environment: python benchmarks/gpu_check.py --out FOLDER
+.PHONY: gpu-check
+gpu-check: $(INSTALLED) ## the tests that take a device on a GPU, then the kernels' benchmark, in ten minutes
+	@$(VENV)/bin/python benchmarks/gpu_check.py --out _build/gpu-check
 
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print

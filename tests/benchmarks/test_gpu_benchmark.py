@@ -58,10 +58,11 @@ def program(*options, **environment):
 
 
 @pytest.fixture(scope="module")
-def tiny_run(tmp_path_factory):
-    """What was printed, and the raw file."""
+def tiny_run(tmp_path_factory, lacking):
+    """What was printed, and the raw file, where much is not installed."""
     folder = tmp_path_factory.mktemp("tiny")
-    ran = program("--tiny", "--out", folder, "--seed", "1", TRITON_INTERPRET="1")
+    environment = {"TRITON_INTERPRET": "1", "PYTHONPATH": f"{lacking}:{ROOT}"}
+    ran = program("--tiny", "--out", folder, "--seed", "1", **environment)
     assert ran.returncode == 0, ran.stderr
     (path,) = folder.iterdir()
     assert path.match("gpu-????-??-??.json")

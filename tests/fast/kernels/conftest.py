@@ -12,7 +12,7 @@ INTERPRETED = "TRITON_INTERPRET" in os.environ
 
 @pytest.fixture(autouse=True)
 def runs_here(request: pytest.FixtureRequest) -> None:
-    """Skip what this process cannot run: `make unit` and `make test-gpu` skip nothing."""
+    """Skip what this process cannot run: `make unit` and `make gpu-check` skip nothing."""
     spec = importlib.util.find_spec("triton")
     if spec is None or spec.origin is None:  # this folder itself has no origin
         pytest.skip("needs Triton")
@@ -37,6 +37,16 @@ def poisoned():
     assert torch.empty(3).isnan().all()
     yield
     torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture(autouse=True)
+def memory_for_all():
+    """Gigabytes that a test has spread its tensors over are given back to the GPU, which
+    other processes use.
+    """
+    yield
+    if torch.cuda.is_available() and torch.cuda.memory_reserved() > 2**30:
+        torch.cuda.empty_cache()
 
 
 def pytest_collection_modifyitems(
