@@ -127,3 +127,10 @@ def from_hugging_face(model: Any) -> None:
             f"model is a {type(model).__name__}: pass a LlamaForCausalLM of "
             "transformers, with its lm_head; a base model has none"
         )
+    head, embedding = model.lm_head.weight, model.get_input_embeddings().weight
+    tied = model.config.tie_word_embeddings
+    if tied and head.data_ptr() != embedding.data_ptr():
+        raise ValueError(
+            "config.tie_word_embeddings is True and lm_head has a weight of its own: "
+            "model.tie_weights() makes it the embedding's, or set it to False"
+        )

@@ -207,6 +207,16 @@ def test_model_without_a_head():
         from_hugging_face(base)
 
 
+def test_head_that_is_not_tied_where_the_config_says_so():
+    config = transformers.LlamaConfig(vocab_size=9, tie_word_embeddings=True, **SIZES)
+    model = transformers.LlamaForCausalLM(config)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn(9, 16))
+    with pytest.raises(ValueError, match=said("tie_word_embeddings", "tie_weights()")):
+        from_hugging_face(model)
+    model.tie_weights()
+    from_hugging_face(model)
+
+
 def test_the_layer_without_transformers():
     script = (
         "import sys; sys.modules['transformers'] = None\n"
