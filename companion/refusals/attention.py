@@ -97,6 +97,11 @@ def check_mask(attn_mask: Tensor, query: Tensor, scores: tuple[int, ...]) -> Non
             f"attn_mask is on {attn_mask.device} and query on {query.device}: move "
             "one with .to(device)"
         )
+    check_fits(attn_mask, scores)
+
+
+def check_fits(attn_mask: Tensor, scores: tuple[int, ...]) -> None:
+    """Refuse a mask that does not broadcast onto scores of this shape."""
     fits = attn_mask.ndim <= len(scores) and all(
         m in (1, s)
         for m, s in zip(reversed(attn_mask.shape), reversed(scores), strict=False)

@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from companion.refusals.attention import shape
+from companion.cache import KVCache
+from companion.refusals.attention import check_fits, shape
 from companion.refusals.heads import check_hidden_size
 
 
@@ -20,6 +21,7 @@ def attention(
     check_positions(position_embeddings, hidden_states, self.head_dim)
     if attention_mask is not None:
         check_mask(attention_mask, hidden_states.shape[1])
+        check_reach(self, hidden_states, attention_mask, past_key_values)
 
 
 def layer(
@@ -90,3 +92,15 @@ def check_mask(attention_mask: Any, q_len: int) -> None:
             "tokens, (batch, kv_len), goes to the model, or is "
             "mask.bool()[:, None, None] & causal_mask(q_len, kv_len) here"
         )
+
+
+def check_reach(
+    attention: Any, hidden_states: Tensor, attention_mask: Tensor, cache: Any
+) -> None:
+    """Refuse a mask for other keys than there will be, before the new ones are written; of
+    other caches than `KVCache`, only `attend` knows how many that are.
+    """
+    if cache is None or isinstance(cache, KVCache):
+        batch, q_len, _ = hidden_states.shape
+        past = 0 if cache is None else cache.get_seq_length(attention.layer_idx)
+        check_fits(attention_mask, (batch, attention.num_heads, q_len, past + q_len))

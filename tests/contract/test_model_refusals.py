@@ -81,6 +81,19 @@ def test_sizes_of_a_cache_that_are_no_integers(wrong):
     assert cache.length == 4
 
 
+def test_mask_of_other_keys_leaves_the_cache_as_it_was():
+    layer, x = LlamaDecoderLayer(tiny.config(), 0), torch.randn(1, 2, 16)
+    cache = KVCache(tiny.config(), 1, 8)
+    layer(x, past_key_values=cache)
+    before = cache.keys.clone()
+    for mask in (torch.ones(1, 1, 2, 2).bool(), torch.zeros(1, 3, 2, 4)):
+        quotes = said(tuple(mask.shape), "(1, 4, 2, 4)", "broadcast")
+        with pytest.raises(ValueError, match=quotes):
+            layer(x, mask, past_key_values=cache)
+    assert cache.lengths == [2, 0]
+    assert torch.equal(cache.keys, before)
+
+
 def test_step_that_failed_midway():
     """Its lengths are named by whatever comes next, with a remedy that works."""
     model, ids = tiny.model(), tiny.ids(1, 5)
