@@ -9,6 +9,8 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+MOMENT = 0.5  # seconds
+
 
 def result(folder: Path, rank: int) -> Path:
     """The file with what a rank returned."""
@@ -44,16 +46,25 @@ def watch(processes: Sequence[BaseProcess], folder: Path) -> None:
     while running:
         wait([process.sentinel for process in running])
         running = [process for process in running if process.is_alive()]
-        # one that has noted an error may take longer to end than those that miss it
-        failures = [
-            (*failure(process, note(folder, rank)), rank)
-            for rank, process in enumerate(processes)
-            if note(folder, rank).exists()
-            or (process.exitcode is not None and not result(folder, rank).exists())
-        ]
-        if failures:
-            _, why, rank = min(failures)
+        if failures(processes, folder):
+            # one that is killed loses its connections a moment before it has ended
+            wait([process.sentinel for process in running], timeout=MOMENT)
+            _, why, rank = min(failures(processes, folder))
             raise RuntimeError(f"rank {rank} of {len(processes)} ended: {why}")
+
+
+def failures(
+    processes: Sequence[BaseProcess], folder: Path
+) -> list[tuple[float, str, int]]:
+    """When, why and which: the ranks that have failed so far. One that has noted an error
+    may take longer to end than those that miss it.
+    """
+    return [
+        (*failure(process, note(folder, rank)), rank)
+        for rank, process in enumerate(processes)
+        if note(folder, rank).exists()
+        or (process.exitcode is not None and not result(folder, rank).exists())
+    ]
 
 
 def failure(process: BaseProcess, noted: Path) -> tuple[float, str]:

@@ -32,7 +32,7 @@ class GpuGoal:
     workload: str
     case: str
     against: str
-    limit: float
+    limit: float | int
     words: str = ""  # in place of `WORDS`
 
     @property
@@ -40,7 +40,7 @@ class GpuGoal:
         """The workload and its case."""
         return f"{self.workload}, {self.case}"
 
-    def amount(self, number: float) -> str:
+    def amount(self, number: float | int) -> str:
         """A figure in this goal's unit."""
         if self.against in SHARES:
             return f"{number:.0%}"
@@ -52,7 +52,7 @@ class GpuGoal:
         limit = f"{self.limit:.0%}" if self.against in SHARES else f"{self.limit:g}×"
         return f"at least {limit} {self.words or WORDS[self.against]}"
 
-    def reached(self, figure: float) -> bool:
+    def reached(self, figure: float | int) -> bool:
         """Whether a figure is good enough."""
         most = self.against == LAUNCHES
         return figure <= self.limit if most else figure >= self.limit
