@@ -100,7 +100,7 @@ def test_resized_is_a_copy_with_more_room():
     assert torch.equal(larger.values[:, :, :, :4], cache.values[:, :, :, :4])
     larger.update(*keys_and_values(5, batch=2), 0)
     larger.keys.zero_()
-    assert (cache.length, cache.max_length) == (4, 6)
+    assert (cache.lengths, cache.max_length) == ([4, 4], 6)
     assert torch.equal(cache.keys, before)
 
 

@@ -108,7 +108,7 @@ def test_step_that_failed_midway():
     quotes = said("holds 5 tokens in 1 of its 2 layers and 3", "crop(3)")
     for refused in (
         lambda: model(ids[:, 3:], past_key_values=cache),
-        lambda: generate(model, ids, 1, past_key_values=cache),
+        lambda: generate_stream(model, ids, 1, past_key_values=cache),
         lambda: cache.resized(9),
         lambda: compile_decode(model, "eager")(model, ids[:, 3], ids[:, :4], cache),
     ):
