@@ -8,9 +8,11 @@ from torch import Tensor
 
 from companion.attention import later
 from companion.fast.grouped import group_heads, group_mask, rows_times, ungroup
-from companion.fast.refusals.attention import check_block, check_fast, check_float16
+from companion.fast.refusals import attention as refusals
+from companion.refusals import guarded_by
 
 
+@guarded_by(refusals.blocks)
 def blocks(
     query: Float[Tensor, "*q_batch q_len head_dim"],
     key: Float[Tensor, "*k_batch kv_len head_dim"],
@@ -32,9 +34,6 @@ def blocks(
     Raises: ValueError for dropout, for float16 on a CPU, for a block below 1, and when
     sizes, dtypes, devices or the mask do not fit together.
     """
-    check_fast("blocks", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
-    check_float16("blocks", query)
-    check_block("q_block", q_block)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     query = group_heads(query, key, enable_gqa)
     mask = group_mask(attn_mask, query, key)

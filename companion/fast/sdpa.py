@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.fast.refusals.attention import check_fast, check_float16, check_fused
+from companion.fast.refusals import attention as refusals
+from companion.refusals import guarded_by
 
 
+@guarded_by(refusals.sdpa)
 def sdpa(
     query: Float[Tensor, "*q_batch q_len head_dim"],
     key: Float[Tensor, "*k_batch kv_len head_dim"],
@@ -31,9 +33,6 @@ def sdpa(
     Raises: ValueError for what only the slow path takes, for dropout, for float16 on a
     CPU, and when sizes, dtypes, devices or the mask do not fit together.
     """
-    check_fast("sdpa", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
-    check_float16("sdpa", query)
-    check_fused(query, value, attn_mask, is_causal, scale)
     axes = max(query.ndim, key.ndim, value.ndim)
     query, key, value = (four_axes(x) for x in (query, key, value))
     shared = 1 if enable_gqa else 2  # the axes that must be equal: batch, and heads

@@ -16,6 +16,61 @@ from companion.refusals.attention import (
 PLAIN = "companion.scaled_dot_product_attention"
 
 
+def tiled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    q_block: int = 128,
+    kv_block: int = 256,
+) -> None:
+    """Refuse what `companion.fast.tiled` does not take."""
+    check_fast("tiled", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_float16("tiled", query)
+    check_block("q_block", q_block)
+    check_block("kv_block", kv_block)
+
+
+def blocks(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    q_block: int = 64,
+) -> None:
+    """Refuse what `companion.fast.blocks` does not take."""
+    check_fast("blocks", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_float16("blocks", query)
+    check_block("q_block", q_block)
+
+
+def sdpa(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> None:
+    """Refuse what only torch's slow path takes, and what its fused kernels get wrong."""
+    check_fast("sdpa", query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    check_float16("sdpa", query)
+    check_fused(query, value, attn_mask, is_causal, scale)
+
+
 def check_fast(
     name: str,
     query: Tensor,
