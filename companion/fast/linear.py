@@ -1,17 +1,22 @@
 """Linear layers whose weights lie in memory as a CPU reads them best."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 
+TOGETHER = 4  # tokens of a batch for which a row is read once
+
+
 class RowLinear(nn.Module):
-    """A Linear whose product with one token is `(weight · x).sum(-1)`.
+    """A Linear whose product with few tokens is `(weight · x).sum(-1)`, when compiled.
 
     torch.compile makes one pass over the weight of this: it is read once, at the
     speed of memory, and what stands before the sum (a cast from bfloat16 or int8) is
-    done on the way. Uncompiled, and for more tokens, it is an ordinary matmul.
+    done on the way. Uncompiled it is an ordinary matmul.
     """
 
     def __init__(self, linear: nn.Linear):
@@ -23,16 +28,37 @@ class RowLinear(nn.Module):
         self, x: Float[Tensor, "*batch in_features"]
     ) -> Float[Tensor, "*batch out_features"]:
         """`x @ weightᵀ + bias`."""
-        if not torch.compiler.is_compiling() or x.numel() != self.in_features:
+        if not torch.compiler.is_compiling():
             return F.linear(x, self.dense(x.dtype), self.bias)
         wide = torch.promote_types(x.dtype, torch.float32)
-        out = self.product(stored(x.to(wide).flatten()))
+        out = self.products(x.to(wide).view(-1, self.in_features))
         out = out if self.bias is None else out + self.bias
         return out.to(x.dtype).view(*x.shape[:-1], -1)
 
-    def product(self, x: Float[Tensor, " in_features"]) -> Float[Tensor, " out"]:
-        """The sum of products with one token, in float32 at least."""
-        return (self.weight * x).sum(dim=-1)
+    def products(
+        self, x: Float[Tensor, "tokens in_features"]
+    ) -> Float[Tensor, "tokens out_features"]:
+        """Every token with every row: eight sums in a loop, so that what is read of the
+        weight serves four tokens, or what is read of a token serves four rows.
+        """
+        tokens = x.shape[0]
+        if tokens == 1:
+            x = stored(x)
+            return torch.cat([self.sums(r, x) for r in parts(self.out_features, 4)]).mT
+        filling = x.new_zeros(-tokens % TOGETHER, self.in_features)
+        x = torch.cat([x, filling])  # which a compiler stores by itself
+        groups = x.view(TOGETHER, -1, self.in_features).unbind()
+        sums = [
+            torch.cat([self.sums(rows, group) for group in groups], dim=-1)
+            for rows in parts(self.out_features, 2)
+        ]
+        return torch.cat(sums)[:, :tokens].mT.contiguous()
+
+    def sums(
+        self, rows: slice, x: Float[Tensor, "group in_features"]
+    ) -> Float[Tensor, "rows group"]:
+        """Some rows with some tokens, in float32 at least."""
+        return (self.weight[rows, None] * x).sum(dim=-1)
 
     def dense(self, dtype: torch.dtype) -> Float[Tensor, "out in_features"]:
         """The weight as a matmul takes it."""
@@ -65,10 +91,23 @@ class PackedLinear(nn.Module):
         )
 
 
+def parts(length: int, count: int) -> list[slice]:
+    """Places in `count` equal parts, and in a last one those that are left.
+
+    A compiler makes one loop of sums over parts of a weight that are equal. In it a core
+    reads a row of each side by side, and waits for memory as often at once.
+    """
+    size = length // count
+    ends = [i * size for i in range(count + 1)] if size else [0]
+    ends += [length] * (ends[-1] < length)
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
 def stored(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """The same tensor, which a compiler must have in memory before it is used.
 
     Without this the compiler computes what leads to `x`, a norm or SwiGLU, again for
-    each row of the weight that `x` is multiplied with.
+    each row of the weight that `x` is multiplied with. For sizes that are numbers: the
+    strides of symbols it does not keep.
     """
     return x.as_strided(x.shape, x.stride())

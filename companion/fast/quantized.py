@@ -19,9 +19,17 @@ class Int8Linear(RowLinear):
         quantized, scale = quantize_rows(linear.weight.detach())
         self.quantized, self.scale = frozen(quantized), frozen(scale)
 
-    def product(self, x: Float[Tensor, " in_features"]) -> Float[Tensor, " out"]:
-        """The sum of products with one token; the scale multiplies once, after it."""
-        return (self.quantized * x).sum(dim=-1) * self.scale
+    def products(
+        self, x: Float[Tensor, "tokens in_features"]
+    ) -> Float[Tensor, "tokens out_features"]:
+        """The scale multiplies once, after the sums."""
+        return super().products(x) * self.scale
+
+    def sums(
+        self, rows: slice, x: Float[Tensor, "group in_features"]
+    ) -> Float[Tensor, "rows group"]:
+        """Some rows with some tokens; a byte becomes a number on its way."""
+        return (self.quantized[rows, None] * x).sum(dim=-1)
 
     def dense(self, dtype: torch.dtype) -> Float[Tensor, "out in_features"]:
         """The weight as floating point numbers again, for one matmul."""
@@ -42,13 +50,15 @@ class Int4Linear(RowLinear):
         self.halves = frozen(halves)
         self.scale, self.minimum = frozen(scale), frozen(minimum)
 
-    def product(self, x: Float[Tensor, " in_features"]) -> Float[Tensor, " out"]:
-        """The sum of products with one token, the two weights of a byte at a time."""
-        first, second = x.view(-1, GROUP).chunk(2, dim=-1)
-        low, high = unpacked(self.halves)
-        products = low * first + high * second
-        minima = self.minimum[..., None] * stored(first + second)
-        return (products * self.scale[..., None] + minima).sum(dim=(-1, -2))
+    def sums(
+        self, rows: slice, x: Float[Tensor, "group in_features"]
+    ) -> Float[Tensor, "rows group"]:
+        """Some rows with some tokens, the two weights of a byte at a time."""
+        first, second = x.view(len(x), -1, GROUP).chunk(2, dim=-1)
+        low, high = unpacked(self.halves[rows, None])
+        products = (low * first + high * second) * self.scale[rows, None, :, None]
+        both = stored(first + second) if len(x) == 1 else first + second
+        return (products + self.minimum[rows, None, :, None] * both).sum(dim=(-1, -2))
 
     def dense(self, dtype: torch.dtype) -> Float[Tensor, "out in_features"]:
         """The weight as floating point numbers again, for one matmul."""

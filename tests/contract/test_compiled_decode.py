@@ -9,16 +9,12 @@ from refusal import said
 
 from companion import KVCache, fast, generate
 from companion.attention import scaled_dot_product_attention
-from companion.generate import decode, generate_stream, prefill
+from companion.fast.compiled.programs import LastStep, LayerStep, Program
+from companion.generate import decode, prefill
 
 USABLE = shutil.which("g++") and " " not in torch.__file__
 GENERATED = "inductor" if USABLE else "aot_eager"
 SIZES = {"hidden_size": 32, "intermediate_size": 64}
-
-
-@pytest.fixture(autouse=True)
-def fresh_compiler():
-    torch.compiler.reset()
 
 
 def small(dtype=torch.float32, **changes):
@@ -71,20 +67,43 @@ def test_generated_code_gives_the_logits(dtype):
     assert caches[0].length == caches[1].length == 5
 
 
-def test_one_graph_serves_a_whole_generation():
-    model = small()
-    stream = generate_stream(model, tiny.ids(1, 4), 20, decode=compiled(model))
-    next(stream), next(stream)
-    with torch.compiler.set_stance("fail_on_recompile"):
-        assert len(list(stream)) == 18
-
-
-def test_a_second_generation_of_that_length_compiles_nothing():
+def test_two_programs_serve_every_length_room_and_batch(monkeypatch):
+    exported = []
+    export = Program.exported
+    monkeypatch.setattr(
+        Program, "exported", lambda self: exported.append(self) or export(self)
+    )
     model = small()
     step = compiled(model)
-    generate(model, tiny.ids(1, 4), 8, decode=step)
-    with torch.compiler.set_stance("fail_on_recompile"):
-        generate(model, tiny.ids(1, 6), 6, decode=step)
+    for length, new in ((1, 2), (4, 3), (2, 20), (5, 1), (9, 2)):
+        generate(model, tiny.ids(1, length), new, decode=step)
+    assert [type(each.module) for each in exported] == [LayerStep, LastStep]
+    for batch in (2, 3, 4, 5, 9):
+        ids = tiny.ids(batch, 3)
+        found = generate(model, ids, 4, decode=step)
+        assert torch.equal(found, generate(model, ids, 4))
+    assert len(exported) == 4
+
+
+def test_layers_that_differ_have_programs_of_their_own():
+    model, ids = small(), tiny.ids(1, 5)
+    last = model.model.layers[1].self_attn
+    last.attend = lambda *a, **k: scaled_dot_product_attention(*a, **k) * 2
+    found = generate(model, ids, 6, decode=compiled(model))
+    assert torch.equal(found, generate(model, ids, 6))
+
+
+@pytest.mark.parametrize("filled", [0, 1, 7])
+def test_from_an_empty_cache_to_a_full_one(filled):
+    model, ids = small(), tiny.ids(1, 8)
+    step, cache = compiled(model), KVCache(model.config, 1, 8)
+    if filled:
+        prefill(model, ids[:, :filled], torch.ones_like(ids[:, :filled]), cache)
+    for i in range(filled, 8):
+        mask = torch.ones(1, i + 1, dtype=torch.long)
+        logits = step(model, ids[:, i], mask, cache)
+    expected = model(ids)[:, -1]
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
 
 
 def test_two_compiled_models_do_not_meet():
@@ -129,22 +148,27 @@ def test_a_cache_is_gone_on_with_and_its_empty_places_do_not_count():
     assert torch.equal(both, generate(model, ids, 8))
 
 
-def test_it_attends_by_the_function_of_the_model():
-    seen = []
+def test_it_reads_the_cache_as_far_as_it_is_filled():
+    model, cache = small(), None
+    step, ids = compiled(model), tiny.ids(1, 5)
+    cache = KVCache(model.config, 1, 40)
+    prefill(model, ids[:, :4], torch.ones(1, 4, dtype=torch.long), cache)
+    cache.keys[..., 5:, :] = cache.values[..., 5:, :] = torch.nan
+    logits = step(model, ids[:, 4], torch.ones(1, 5, dtype=torch.long), cache)
+    torch.testing.assert_close(logits, model(ids)[:, -1], rtol=0, atol=1e-5)
 
-    def attend(query, key, value, **options):
-        seen.append(key.shape)
-        return scaled_dot_product_attention(query, key, value, **options)
 
-    model = with_attend(small(), attend)
-    cache = KVCache(model.config, 1, 9)
-    mask = torch.ones(1, 3, dtype=torch.long)
-    prefill(model, tiny.ids(1, 2), mask[:, :2], cache)
-    seen.clear()
-    torch.compiler.reset()
-    with torch.compiler.set_stance("force_eager"):
-        compiled(model)(model, torch.tensor([3]), mask, cache)
-    assert seen == [(1, 2, 9, 8)] * 2
+def test_weights_are_shared():
+    model, ids = small(), tiny.ids(1, 4)
+    step = compiled(model)
+    before = generate(model, ids, 6, decode=step)
+    model.load_state_dict(small(tie_word_embeddings=True).state_dict(), strict=False)
+    for name, weight in model.named_parameters():
+        if "o_proj" in name:
+            weight.mul_(-1)
+    found = generate(model, ids, 6, decode=step)
+    assert torch.equal(found, generate(model, ids, 6))
+    assert not torch.equal(found, before)
 
 
 # ---- what is refused
@@ -180,6 +204,43 @@ def test_a_mask_or_cache_that_does_not_fit():
     with pytest.raises(ValueError, match=said("companion.KVCache")):
         step(model, token, torch.ones(1, 3, dtype=torch.long), object())
     assert cache.length == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"batch_size": 2}, "(2, 2, 2, 9, 8)"),
+        ({"dtype": torch.bfloat16}, "torch.bfloat16"),
+    ],
+)
+def test_a_cache_that_compiled_code_would_write_beyond(change, told):
+    model = small()
+    cache = KVCache(model.config, **{"batch_size": 1, "max_length": 9, **change})
+    with pytest.raises(ValueError, match=said(told, "make it")):
+        compiled(model)(model, torch.tensor([1]), torch.ones(1, 1).long(), cache)
+    assert cache.length == 0
+
+
+def test_a_model_whose_dtype_changed_after_it_was_compiled():
+    model = small()
+    step = compiled(model)
+    generate(model, tiny.ids(1, 2), 2, decode=step)
+    model.to(torch.bfloat16)
+    with pytest.raises(ValueError, match=said("torch.bfloat16", "compile_decode")):
+        generate(model, tiny.ids(1, 2), 2, decode=step)
+
+
+def test_a_token_that_is_none():
+    model = small()
+    cache, mask = KVCache(model.config, 1, 3), torch.ones(1, 1, dtype=torch.long)
+    for token in (torch.tensor([[1]]), torch.tensor([1.0]), torch.tensor([999])):
+        with pytest.raises(ValueError, match="token is|input_ids contains 999"):
+            compiled(model)(model, token, mask, cache)
+
+
+def test_another_backend():
+    with pytest.raises(ValueError, match=said("'eager'", "inductor, aot_eager")):
+        fast.compile_decode(small(), backend="eager")
 
 
 @pytest.mark.parametrize("first", [fast.packed, fast.int8, fast.int4])

@@ -4,7 +4,8 @@ import tiny
 import torch
 
 from companion import KVCache, fast, generate
-from companion.fast.compiled import compiled_decode, one_token
+from companion.fast.compiled import one_token
+from companion.fast.compiled.decode import compiled_decode
 from companion.fast.recorded import Recorded
 
 

@@ -11,7 +11,7 @@ from companion.model import LlamaForCausalLM
 from companion.norm import LlamaRMSNorm
 from companion.refusals.cache import check_room, check_whole
 from companion.refusals.generate import check_model
-from companion.refusals.model import check_own_cache
+from companion.refusals.model import check_ids, check_own_cache
 
 
 def check_dense(name: str, model: LlamaForCausalLM) -> None:
@@ -59,17 +59,53 @@ def check_groups(model: LlamaForCausalLM) -> None:
             )
 
 
-def check_compilable(model: LlamaForCausalLM) -> None:
-    """Refuse a packed model, whose layout the compiler cannot follow.
+BACKENDS = ("inductor", "aot_eager")
 
-    Raises: ValueError that names the layer.
+
+def check_compilable(model: LlamaForCausalLM, backend: str) -> None:
+    """Refuse a packed model, whose layout the compiler cannot follow, and other backends.
+
+    Raises: ValueError that names the layer, or the backends that there are.
     """
     check_model(model)
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"backend is {backend!r}: it must be one of {', '.join(BACKENDS)}"
+        )
     for path, each in model.named_modules():
         if isinstance(each, PackedLinear):
             raise ValueError(
                 f"{path} is a PackedLinear, which torch.compile cannot trace: compile "
                 "the model that packed was given"
+            )
+
+
+def check_places(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> None:
+    """Refuse tokens and caches of other sizes: compiled code looks at no shape, it writes.
+
+    Raises: ValueError that says both sizes.
+    """
+    config, keys = model.config, cache.keys
+    if token.ndim != 1 or token.is_floating_point():
+        raise ValueError(
+            f"token is {tuple(token.shape)} of {token.dtype}: it must be (batch,), an id for "
+            "each sequence"
+        )
+    check_ids(token[:, None], config.vocab_size)
+    layers, heads = config.num_hidden_layers, config.num_key_value_heads
+    expected = (layers, len(token), heads, cache.max_length, config.head_dim)
+    if cache.shape != expected or cache.values.shape != keys.shape:
+        raise ValueError(
+            f"the cache is {cache.shape} and {len(token)} tokens of this model take (layers, "
+            f"batch, kv_heads, max_length, head_dim) = {expected}: make it for this batch "
+            "and config"
+        )
+    for name, x in (("keys", keys), ("values", cache.values)):
+        if (x.dtype, x.device) != (model.dtype, model.device) or not x.is_contiguous():
+            raise ValueError(
+                f"the cache's {name} are {x.dtype} on {x.device} and the model {model.dtype} "
+                f"on {model.device}: make it with the model's dtype and device, and leave it "
+                "contiguous"
             )
 
 
@@ -104,6 +140,7 @@ def check_step(
     check_own_cache(cache)
     check_whole(cache)
     check_room(cache.length, cache.max_length, 1)
+    check_places(model, token, cache)
     expected = (token.shape[0], cache.length + 1)
     if tuple(attention_mask.shape) != expected:
         raise ValueError(

@@ -1,0 +1,156 @@
+"""`compile_decode`: a compiled step in place of the ordinary one."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from companion.attention import scaled_dot_product_attention
+from companion.cache import KVCache
+from companion.fast.blocks import blocks
+from companion.fast.compiled.ahead import Run, compiled, eager
+from companion.fast.compiled.programs import (
+    LastStep,
+    LayerStep,
+    Program,
+    last_program,
+    layer_program,
+    weights_of,
+)
+from companion.fast.compiled.step import one_token
+from companion.fast.kernels.layers import has_kernels
+from companion.fast.recorded import Buffers, Recorded
+from companion.fast.refusals.compiled import check_same_dtype
+from companion.fast.refusals.models import check_compilable, check_step
+from companion.fast.sdpa import sdpa
+from companion.fast.tiled import tiled
+from companion.fast.weights import with_rows
+from companion.generate import Decode
+from companion.masks import padding_mask
+from companion.model import LlamaForCausalLM
+
+# What these do in another order is the plain form's for one query, whose scores are a row.
+FOR_MANY_QUERIES = (blocks, sdpa, tiled)
+
+
+def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode:
+    """A compiled `companion.generate.decode`, to be handed in as `generate(decode=...)`.
+
+    On a CPU the layer and the head are compiled ahead of time, in about 20 seconds at the
+    first step, and kept on disk (in $COMPANION_CACHE, or the user's cache folder): later
+    processes load them in a moment. They serve every position, every room of a cache and,
+    after a second compilation for more than one sequence, every batch. A step reads the
+    cache as far as it is filled. Weights are shared.
+
+    It takes a C++ compiler; the backend `"aot_eager"` takes none, and is no faster than
+    `decode`. On a GPU the step is compiled as one graph and recorded as a CUDA graph, once
+    for each cache, which it reads whole; a model `with_kernels` is recorded as it is,
+    without a compiler. `generate` makes a cache of its own unless it is handed one:
+    `past_key_values`, cropped for another text, keeps the recording.
+
+    Raises: ValueError for a packed model; in a step, for another model, a cache that does
+    not fit, or when nothing can be compiled.
+    """
+    check_compilable(model, backend)
+    if model.device.type != "cuda":
+        return partial(compiled_decode, OnCPU(model, backend), model)
+    step: Callable[..., Tensor] = partial(one_token, model)
+    if not has_kernels(model):
+        # cuBLAS has a product with one token, so that the weights stay as they are
+        step = torch.compile(step, fullgraph=True, dynamic=False, backend=backend)
+    return partial(compiled_decode, Recorded(step), model)
+
+
+def compiled_decode(
+    step: Callable[..., Tensor],
+    compiled_for: LlamaForCausalLM,
+    model: LlamaForCausalLM,
+    token: Int[Tensor, " batch"],
+    attention_mask: Int[Tensor, "batch kv_len"],
+    cache: KVCache,
+) -> Float[Tensor, "batch vocab"]:
+    """Run one new token against the cache; the logits of what follows."""
+    check_step(compiled_for, model, token, attention_mask, cache)
+    mask = padding_mask(attention_mask)
+    if isinstance(step, Recorded):  # the room, whose size a recording needs to stay
+        mask = torch.nn.functional.pad(mask, (0, cache.max_length - cache.length - 1))
+    logits = step(
+        token[:, None],
+        attention_mask.sum(dim=-1, keepdim=True) - 1,  # padding has no position
+        mask,
+        torch.tensor([cache.length], device=token.device),
+        cache.keys.unbind(),
+        cache.values.unbind(),
+    )
+    cache.lengths = [cache.length + 1] * len(cache.lengths)  # the step wrote by itself
+    return logits
+
+
+class OnCPU:
+    """`one_token` of a model, by one program for its layers and one for what follows.
+
+    Layers that are not alike have programs of their own. `one` is a batch of one.
+    """
+
+    def __init__(self, model: LlamaForCausalLM, backend: str):
+        self.model, self.backend = with_rows(model), backend
+        self.dtype = model.dtype
+        for layer in self.model.model.layers:
+            if layer.self_attn.attend in FOR_MANY_QUERIES:
+                layer.self_attn.attend = scaled_dot_product_attention
+        self.layers = [LayerStep(layer) for layer in self.model.model.layers]
+        self.last = LastStep(self.model.model.norm, self.model.lm_head)
+        self.weights = [list(weights_of(module).values()) for module in self.layers]
+        self.last_weights = list(weights_of(self.last).values())
+        self.runs: dict[bool, tuple[list[Run], Run]] = {}
+
+    def __call__(
+        self,
+        token: Int[Tensor, "batch 1"],
+        position_ids: Int[Tensor, "batch 1"],
+        mask: Bool[Tensor, "batch 1 1 kv_len"],
+        position: Int[Tensor, "1"],
+        keys: Buffers,
+        values: Buffers,
+    ) -> Float[Tensor, "batch vocab"]:
+        """One new token through all layers; the logits of what follows."""
+        check_same_dtype(self.dtype, self.model.dtype)
+        one = len(token) == 1
+        if one not in self.runs:
+            self.runs[one] = self.compile(one)
+        layers, last = self.runs[one]
+        hidden_states = self.model.model.embed_tokens(token)
+        angles = self.model.model.rotary_emb(hidden_states, position_ids)
+        # programs were compiled for contiguous arguments, and look at no stride
+        mask, cos, sin = (x.contiguous() for x in (mask, *angles))
+        for run, weights, *places in zip(
+            layers, self.weights, keys, values, strict=True
+        ):
+            given = [*weights, hidden_states, mask, cos, sin, *places, position]
+            (hidden_states,) = run(given)
+        (logits,) = last([*self.last_weights, hidden_states])
+        return logits
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def compile(self, one: bool) -> tuple[list[Run], Run]:
+        """What runs each layer, and what runs the end."""
+        kinds = [kind(module) for module in self.layers]
+        programs: dict[object, Program] = {
+            of: layer_program(self.model, module, one)
+            for of, module in zip(kinds, self.layers, strict=True)
+        }
+        programs["last"] = last_program(self.model, self.last, one)
+        if self.backend == "inductor":
+            runs = compiled(programs)
+        else:
+            runs = {of: eager(each.exported()) for of, each in programs.items()}
+        return [runs[of] for of in kinds], runs["last"]
+
+
+def kind(module: LayerStep) -> tuple[object, ...]:
+    """What two layers have in common that one program can serve."""
+    weights = [(name, x.shape, x.dtype) for name, x in weights_of(module).items()]
+    return str(module), module.layer.self_attn.attend, *weights
