@@ -10,16 +10,14 @@ import ctypes
 import gc
 import statistics
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from harness import Sentinel, interleaved, ratio
 from machine import machine, write
-from peak_memory import status
+from peak_memory import in_a_process_of_its_own, status
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
@@ -30,7 +28,8 @@ SMOLLM2 = (9, 3, 64), (1024, 2048, 4096, 8192, 16384), 8192
 LLAMA_1B = (32, 8, 64), (1024, 2048, 4096), 4096
 DTYPES = (torch.float32, torch.bfloat16)
 OURS = ("plain", "tiled", "blocks", "sdpa")
-ROUNDS = {1024: 9, 2048: 7, 4096: 5, 8192: 3, 16384: 3}
+ROUNDS = {1024: 5, 2048: 5, 4096: 3, 8192: 3, 16384: 3}
+LONG, SLOW = 4096, ("plain", "tiled")  # from that length on, these have one round
 
 
 def flex(query: Tensor, key: Tensor, value: Tensor) -> Callable[[], Tensor]:
@@ -81,12 +80,6 @@ def peak_bytes(form: str, sizes: tuple, length: int, dtype: torch.dtype) -> int:
     return status("VmHWM") - before
 
 
-def in_a_process_of_its_own(*arguments: object) -> int:
-    """`peak_bytes` where nothing ran before, so that no freed memory is used again."""
-    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
-        return pool.submit(peak_bytes, *arguments).result()
-
-
 @torch.inference_mode()
 def measure(
     sizes: tuple, length: int, dtype: torch.dtype, forms: list[str], options: dict
@@ -106,7 +99,8 @@ def measure(
         "dtype": str(dtype).removeprefix("torch."),
         "output_bytes": inputs[0].nbytes,
         "peak_bytes": {
-            form: in_a_process_of_its_own(form, sizes, length, dtype) for form in forms
+            form: in_a_process_of_its_own(peak_bytes, form, sizes, length, dtype)
+            for form in forms
         },
         "seconds": {form: statistics.median(samples[form]) for form in forms},
         "times_torch": {form: ratio(samples, form, "torch") for form in forms},
@@ -148,6 +142,7 @@ def main() -> None:
                 forms = [form for form in OURS if form != "plain" or length <= room]
                 forms += ["torch", "flex"]
                 options["rounds"] = min(ROUNDS[length], arguments.rounds)
+                options["once"] = SLOW if length >= LONG else ()
                 case = measure(sizes, length, dtype, forms, options)
                 result["cases"].append(case)
                 print(line(case), flush=True)

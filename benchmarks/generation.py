@@ -1,14 +1,15 @@
 """Prefill and decode of SmolLM2-135M beside Hugging Face and llama.cpp: `make bench`.
 
-Batch 1, greedy, all forms in turn in one process for each family of dtypes, with
-llama.cpp in processes of its own. Prints tokens per second and ratios with their
-spread, and writes everything to benchmarks/results/.
+Greedy, a sequence at a time, all forms in turn in one process for each family of dtypes, with
+llama.cpp in processes of its own, and decode of 8 sequences at once. Prints tokens per
+second, times and ratios with their spread, and writes everything to benchmarks/results/.
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,9 +17,12 @@ import hugging_face
 import llama
 import ours
 import torch
+from gguf_copies import weight_bytes as gguf_bytes
 from gguf_copies import write_copy
-from harness import Sentinel, interleaved
+from harness import RETRIES, Sentinel, interleaved
+from limits import highest, limits, weight_bytes
 from machine import machine, write
+from phases import COMPILED, EAGER, PHASES, SDPA, Phase, phases, work
 from report import table
 from written import Write, check_tokens, distance, perplexity
 
@@ -29,9 +33,8 @@ from companion.generate import decode
 TEXT = (
     "The keys and values of the earlier tokens do not change, so a cache keeps them. "
 )
-NEW = 64
 SCORED = ours.PREFILL + 256  # ids of the text whose logits are compared with float32's
-LENGTHS = {"decode": 32, "prefill_512": 512, "prefill_2048": 2048}
+BATCHED = ("companion plain", "companion compiled", "companion int")
 GGUF = {"float32": ["F32"], "bfloat16": ["BF16"], "quantized": ["Q8_0", "Q4_1"]}
 Form = tuple[LlamaForCausalLM, object]  # a model, and what runs one token of it
 
@@ -55,17 +58,16 @@ def companions(family: str) -> dict[str, Form]:
     }
 
 
-def peers(family: str, phase: str, model: LlamaForCausalLM) -> dict[str, Write]:
+def peers(family: str, name: str, model: LlamaForCausalLM) -> dict[str, Write]:
     """Hugging Face's forms of a family for one phase."""
     if family == "quantized":
         return {}
-    forms = {
-        f"hugging face {name}": hugging_face.writer(model, name)
-        for name in ("eager", "sdpa")
-    }
-    if phase != "prefill_2048":  # a minute of compiling that no goal needs
-        q_len = 1 if phase == "decode" else LENGTHS[phase]
-        forms["hugging face compiled"] = hugging_face.compiled(model, q_len)
+    phase = PHASES[name]
+    forms = {SDPA: hugging_face.writer(model, "sdpa", phase.batch)}
+    if phase.batch == 1 and name != "prefill_2048":  # minutes for what no goal needs
+        forms[EAGER] = hugging_face.writer(model, "eager")
+        q_len = 1 if phase.new else phase.length
+        forms[COMPILED] = hugging_face.compiled(model, q_len)
     return forms
 
 
@@ -82,27 +84,53 @@ def llamas(family: str, folder: str) -> dict[str, llama.Llama]:
     }
 
 
-def measure(forms: dict[str, Write], phase: str, ids: list[int], **options) -> dict:
+def measure(forms: dict[str, Write], phase: Phase, ids: list[int], **options) -> dict:
     """Tokens of each form, and seconds of each round."""
-    new, part = (NEW + 1, "decode") if phase == "decode" else (1, "prefill")
-    given = ids[: LENGTHS[phase]]
+    part = "decode" if phase.new else "prefill"
+    given = ids[: phase.length]
     tokens: dict[str, list[int]] = {}
 
     def sample(name: str) -> float:
-        run = forms[name](given, new)
+        run = forms[name](given, phase.new + 1)
         tokens[name] = run.tokens
         return getattr(run, part)
 
-    seconds = interleaved({name: partial(sample, name) for name in forms}, **options)
-    count = NEW if phase == "decode" else len(given)
-    return {"count": count, "tokens": tokens, "seconds": seconds}
+    runs = {name: partial(sample, name) for name in forms}
+    seconds = interleaved(runs, once=phase.once, **options)
+    return {
+        "count": phase.count,
+        **phase.wait(),
+        "tokens": tokens,
+        "seconds": seconds,
+    }
+
+
+def sizes(forms: dict[str, Form], processes: dict[str, llama.Llama]) -> dict:
+    """Bytes of each form's weights, and of a number in its cache. A packed model's, and
+    Hugging Face's, are the plain one's.
+    """
+    found = {
+        name: (weight_bytes(x), x.dtype.itemsize) for name, (x, _) in forms.items()
+    }
+    if "companion plain" in found:
+        names = ("companion packed", SDPA, EAGER, COMPILED)
+        found |= dict.fromkeys(names, found["companion plain"])
+    # llama.cpp's cache is in float16 whatever the file
+    return found | {name: (gguf_bytes(x.path), 2) for name, x in processes.items()}
+
+
+@torch.inference_mode()
+def at_once(model: LlamaForCausalLM, ids: list[int]) -> torch.Tensor:
+    """The logits of `ours.logits`, from one prefill."""
+    hidden_states = model.model(torch.tensor([ids]))
+    return model.logits(hidden_states[0, ours.PREFILL - 1 :]).float()
 
 
 def quality(forms: dict, processes: dict, ids: list[int], folder: str) -> dict:
     """How far the logits of each form of ours, and of llama.cpp, are from float32's, and
     how surprised each is by the text.
     """
-    expected = ours.logits(load(device="cpu")[0], ids)
+    expected = at_once(load(device="cpu")[0], ids)
     found = {name: ours.logits(x, ids, step) for name, (x, step) in forms.items()}
     for name, process in processes.items():
         found[name] = process.logits(ids, Path(folder, "logits.npy"))
@@ -113,36 +141,63 @@ def quality(forms: dict, processes: dict, ids: list[int], folder: str) -> dict:
     }
 
 
-def turns(family: str, phase: str, forms: dict[str, Form]) -> dict[str, Write]:
+def turns(family: str, name: str, forms: dict[str, Form]) -> dict[str, Write]:
     """Our forms and Hugging Face's that take part in one phase."""
-    runs = {name: ours.writer(*form) for name, form in forms.items()}
-    if phase != "decode" and family != "quantized":  # only decode is compiled
+    phase = PHASES[name]
+    runs = {key: ours.writer(*form, phase.batch) for key, form in forms.items()}
+    if not phase.new and family != "quantized":  # only decode is compiled
         del runs["companion compiled"]
+    if phase.batch > 1:
+        runs = {key: run for key, run in runs.items() if key.startswith(BATCHED)}
     model, _ = next(iter(forms.values()))
-    return runs | peers(family, phase, model)
+    return runs | peers(family, name, model)
+
+
+def measured(
+    family: str, forms: dict, processes: dict, rounds: int | None, **options
+) -> dict:
+    """Every phase of a family, each printed when it is done, and the limits of that time."""
+    dtype = "float32" if family == "quantized" else family
+    before = limits(dtype, options["sentinel"])
+    weights = sizes(forms, processes)
+    config = load(device="cpu")[0].config
+    result = {}
+    for name, phase in phases(family).items():
+        runs = turns(family, name, forms)
+        if phase.batch == 1:
+            runs |= processes
+        asked = {"rounds": rounds or phase.rounds, **options}
+        case = measure(runs, phase, prompt(), **asked)
+        if family == "float32":
+            check_tokens(case["tokens"], "companion plain")
+        taking_part = {key: weights[key] for key in runs}
+        result[name] = {**case, **work(phase, config, taking_part)}
+        print(table(f"{name}, {family}", case), flush=True)
+    result["limits"] = highest(before, limits(dtype, options["sentinel"]))
+    return result
 
 
 def run(family: str, **options) -> None:
     """Measure one family and keep it."""
+    start = time.perf_counter()
     version = llama.installed_version()
     result: dict = {**machine(), "llama_cpp_python": version, "family": family}
     with tempfile.TemporaryDirectory() as folder:
         forms = companions(family)
         processes = llamas(family, folder) if version else {}
         result["quality"] = quality(forms, processes, scored(), folder)
-        for phase in LENGTHS:
-            runs = turns(family, phase, forms) | processes
-            result[phase] = case = measure(runs, phase, prompt(), **options)
-            if family == "float32":
-                check_tokens(case["tokens"], "companion plain")
-            print(table(f"{phase}, {family}", case), flush=True)
+        result |= measured(family, forms, processes, **options)
         for process in processes.values():
             process.close()
     for name, figures in result["quality"].items():
         line = "  {}: cosine {cosine:.5f}, {max_difference:.3g}, perplexity {perplexity:.2f}"
         print(line.format(name, **figures))
-    sentinel = options["sentinel"].report()
-    write(f"generation-{family}", {**result, "sentinel": sentinel})
+    read, multiplied = (rate / 1e9 for rate in result["limits"].values())
+    print(f"  limits: {read:.1f} GB/s read, {multiplied:.0f} GFLOP/s multiplied")
+    result["sentinel"] = options["sentinel"].report()
+    result["took_seconds"] = round(time.perf_counter() - start)
+    print(f"  {family} took {result['took_seconds']} s", flush=True)
+    write(f"generation-{family}", result)
 
 
 @cache
@@ -161,15 +216,17 @@ def scored() -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("family", nargs="?", choices=list(GGUF))
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--retries", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="in place of each phase's own")
+    parser.add_argument("--retries", type=int, default=RETRIES)
     asked = parser.parse_args()
     if asked.family:
         options = {"rounds": asked.rounds, "retries": asked.retries}
         run(asked.family, sentinel=Sentinel(), **options)
         return
+    options = ["--retries", str(asked.retries)]
+    if asked.rounds:
+        options += ["--rounds", str(asked.rounds)]
     for family in GGUF:
-        options = ["--rounds", str(asked.rounds), "--retries", str(asked.retries)]
         subprocess.run([sys.executable, __file__, family, *options], check=True)
 
 

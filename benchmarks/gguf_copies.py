@@ -45,3 +45,13 @@ def copy_metadata(reader: GGUFReader, writer: GGUFWriter) -> None:
         if not name.startswith(own):
             inner = field.types[-1] if len(field.types) > 1 else None
             writer.add_key_value(name, field.contents(), field.types[0], inner)
+
+
+def weight_bytes(path: Path) -> int:
+    """Bytes of a file's weights that every new token is multiplied with: the embedding
+    only where it is the head too.
+    """
+    sizes = {tensor.name: int(tensor.n_bytes) for tensor in GGUFReader(path).tensors}
+    if "output.weight" in sizes:
+        del sizes["token_embd.weight"]
+    return sum(sizes.values())

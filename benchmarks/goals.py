@@ -49,24 +49,32 @@ def generation(
     )
 
 
+TYPES = {"float32": "F32", "bfloat16": "BF16"}
+OTHERS = ("hugging face", "llama.cpp")
 GOALS = [
-    generation("decode", "float32", 3.2),
-    generation("decode", "float32", 1.0, ("llama.cpp F32",)),
-    generation("decode", "bfloat16", 3.2),
-    generation("decode", "bfloat16", 1.0, ("llama.cpp BF16",)),
-    generation("decode", "quantized", 1.1, ("llama.cpp Q8_0",), ("companion int8",)),
+    *(generation("decode", x, 1.0, (f"llama.cpp {y}",)) for x, y in TYPES.items()),
+    generation("decode", "quantized", 1.2, ("llama.cpp Q8_0",), ("companion int8",)),
     generation("decode", "quantized", 1.15, ("llama.cpp Q4_1",), ("companion int4",)),
-    generation("prefill_512", "bfloat16", 1.6, HUGGING_FACE),
-    generation("prefill_512", "float32", 2.5),
-    generation("prefill_2048", "bfloat16", 2.2),
-    Goal("layer 512 float32", "layer", "float32_512", 2.6),
-    Goal("layer 512 bfloat16", "layer", "bfloat16_512", 1.45),
+    *(
+        generation(case, family, 1.15, OTHERS)
+        for case in ("prefill_512", "prefill_2048")
+        for family in TYPES
+    ),
     *(
         generation(case, family, 1.0, SDPA, PLAIN)
-        for case in ("prefill_512", "prefill_2048", "decode")
-        for family in ("float32", "bfloat16")
+        for case in ("decode", "prefill_512")
+        for family in TYPES
     ),
+    *(Goal(f"layer 512 {family}", "layer", f"{family}_512", 1.2) for family in TYPES),
 ]
+# the share of a limit: (phase, at least)
+SHARES = (("decode", 0.85), ("prefill_512", 0.75), ("prefill_2048", 0.75))
+# no more perplexity than theirs: (ours, theirs)
+QUALITY = {
+    "companion int8 compiled": "llama.cpp Q8_0",
+    "companion int4 compiled": "llama.cpp Q4_1",
+}
+BATCH_OF_8 = "companion compiled"
 
 
 def fastest(seconds: dict[str, list[float]], names: tuple[str, ...]) -> str | None:
@@ -85,6 +93,52 @@ def judged(goal: Goal, raw: dict | None) -> dict:
     times = ratio(seconds, ours, theirs)
     reached = times["median"] >= goal.at_least
     return {**line, "ours": ours, "theirs": theirs, "ratio": times, "reached": reached}
+
+
+def judged_share(case: str, family: str, at_least: float, raw: dict | None) -> dict:
+    """The fastest form of ours in a phase: its share of what this machine reads in decode,
+    or multiplies in prefill, as measured in the same process.
+    """
+    name = f"{case.replace('_', ' ')} {family}, share"
+    line = {"name": name, "at_least": at_least, "file": f"generation-{family}"}
+    found = (raw or {}).get(case, {})
+    ours = fastest(found.get("seconds", {}), ("companion",))
+    if ours is None or "limits" not in raw or not {"bytes", "flops"} & found.keys():
+        return {**line, "ratio": None, "reached": None}
+    if "bytes" in found:
+        work, rate = found["steps"] * found["bytes"][ours], "bytes_per_second"
+    else:
+        work, rate = found["flops"], "flops_per_second"
+    least = work / raw["limits"][rate]
+    share = spread(least / seconds for seconds in found["seconds"][ours])
+    names = {"ours": ours, "theirs": rate.replace("_", " "), "is": "of"}
+    return {**line, **names, "ratio": share, "reached": share["median"] >= at_least}
+
+
+def judged_quality(ours: str, theirs: str, raw: dict | None) -> dict:
+    """Quantized weights: no more perplexity than llama.cpp's of about as many bits."""
+    names = {"name": f"perplexity {ours.split()[1]}", "ours": ours, "theirs": theirs}
+    line = {**names, "at_least": 1.0, "file": "generation-quantized"}
+    found = (raw or {}).get("quality", {})
+    if ours not in found or theirs not in found:
+        return {**line, "ratio": None, "reached": None}
+    a, b = found[ours]["perplexity"], found[theirs]["perplexity"]
+    return {**line, "ratio": spread([b / a]), "reached": a <= b}
+
+
+def judged_batch(at_least: float, raw: dict | None) -> dict:
+    """Tokens per second of 8 sequences over those of one: each round beside the median."""
+    line = {"name": "decode batch 8 bfloat16", "at_least": at_least}
+    line |= {"file": "generation-bfloat16", "ours": BATCH_OF_8, "theirs": "batch 1"}
+    cases = [(raw or {}).get(name, {}) for name in ("decode_batch_8", "decode")]
+    if any(BATCH_OF_8 not in case.get("seconds", {}) for case in cases):
+        return {**line, "ratio": None, "reached": None}
+    eight, one = (
+        [case["count"] / seconds for seconds in case["seconds"][BATCH_OF_8]]
+        for case in cases
+    )
+    times = spread(pace / statistics.median(one) for pace in eight)
+    return {**line, "ratio": times, "reached": times["median"] >= at_least}
 
 
 def judged_memory(dtype: str, raw: dict | None) -> dict:
@@ -138,9 +192,19 @@ def judge(read: Callable[[str], dict | None]) -> list[dict]:
     """Every goal in turn; `read` gives the raw figures of a benchmark, or None."""
     return [
         *(judged(goal, read(goal.file)) for goal in GOALS),
-        *(judged_memory(dtype, read("layer")) for dtype in ("float32", "bfloat16")),
-        *judged_attention(2048, 3.0, read("attention")),
-        *judged_attention(16384, 2.5, read("attention")),
+        *(
+            judged_share(case, family, at_least, read(f"generation-{family}"))
+            for case, at_least in SHARES
+            for family in TYPES
+        ),
+        *(
+            judged_quality(*names, read("generation-quantized"))
+            for names in QUALITY.items()
+        ),
+        judged_batch(4.0, read("generation-bfloat16")),
+        *(judged_memory(dtype, read("layer")) for dtype in TYPES),
+        *judged_attention(2048, 1.5, read("attention")),
+        *judged_attention(16384, 1.5, read("attention")),
         *judged_on_gpu(read("gpu")),
     ]
 
@@ -157,11 +221,15 @@ def text(line: dict) -> str:
         verdict = line["shown"].replace("missed", "MISSED")
         return f"{line['name']:40} {line['goal']:45} {verdict}"
     verdict = {True: "reached", False: "MISSED", None: "not measured"}[line["reached"]]
-    shown = f"{line['name']:26} goal {line['at_least']:4.2f}x  {verdict}"
+    link = line.get("is", "over")
+    unit = " " if link == "of" else "x"
+    shown = f"{line['name']:30} goal {line['at_least']:4.2f}{unit}  {verdict}"
     if line["ratio"] is None:
         return shown
-    times = "{median:.2f}x ({min:.2f}-{max:.2f})".format(**line["ratio"])
-    return f"{shown:53} {times}, {line['ours']} over {line['theirs']}"
+    times = "{median:.2f}{unit} ({min:.2f}-{max:.2f})".format(
+        unit=unit, **line["ratio"]
+    )
+    return f"{shown:57} {times}, {line['ours']} {link} {line['theirs']}"
 
 
 def main() -> None:

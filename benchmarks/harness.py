@@ -7,12 +7,12 @@ whether the machine is free: one busy core more than doubles a small parallel pr
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import torch
 
 SLACK = 1.3
-RETRIES = 5
+RETRIES = 3
 
 Sample = Callable[[], object]
 
@@ -87,15 +87,20 @@ def interleaved(
     rounds: int,
     sentinel: Sentinel | None = None,
     retries: int = RETRIES,
+    once: Collection[str] = (),
 ) -> dict[str, list[float]]:
-    """Seconds of each run in each round, after one call of each that is not timed."""
+    """Seconds of each run in each round, after one call of each that is not timed; those
+    named in `once`, which are slow, run in the first round and not before it.
+    """
     sentinel = sentinel or Sentinel()
-    for run in runs.values():
-        run()
+    for name, run in runs.items():
+        if name not in once:
+            run()
     samples: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
+    for round_ in range(rounds):
         for name, run in runs.items():
-            samples[name].append(quiet(name, run, sentinel, retries))
+            if round_ == 0 or name not in once:
+                samples[name].append(quiet(name, run, sentinel, retries))
     return samples
 
 
@@ -103,18 +108,19 @@ def ratio(
     samples: Mapping[str, list[float]], name: str, reference: str
 ) -> dict[str, float]:
     """How many times faster `name` is than `reference`: median, least and most of the
-    ratios `reference / name` of each round.
+    ratios `reference / name` of each round that both have.
 
     Raises:
-        ValueError: the two have different numbers of rounds, or none.
+        ValueError: the two have different numbers of rounds, neither of them one, or none.
     """
     ours, theirs = samples[name], samples[reference]
-    if not ours or len(ours) != len(theirs):
+    rounds = {len(ours), len(theirs)}
+    if 0 in rounds or (len(rounds) > 1 and 1 not in rounds):
         raise ValueError(
             f"{name!r} has {len(ours)} rounds and {reference!r} {len(theirs)}: take both "
             "from one call of interleaved, with rounds=1 or more."
         )
-    return spread([b / a for a, b in zip(ours, theirs, strict=True)])
+    return spread([b / a for a, b in zip(ours, theirs, strict=False)])
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:

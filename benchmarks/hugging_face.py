@@ -44,9 +44,11 @@ def hugging_face(model: LlamaForCausalLM, attention: str) -> HFLlama:
     return theirs.requires_grad_(False)
 
 
-def write(theirs: HFLlama, options: dict, ids: list[int], new: int) -> Written:
-    """Greedy tokens of their `generate` with their times."""
-    given, clock = torch.tensor([ids], device=theirs.device), Clock()
+def write(
+    theirs: HFLlama, options: dict, ids: list[int], new: int, batch: int = 1
+) -> Written:
+    """Greedy tokens of their `generate` with their times, after so many copies of a text."""
+    given, clock = torch.tensor([ids] * batch, device=theirs.device), Clock()
     tokens = theirs.generate(
         given,
         attention_mask=torch.ones_like(given),
@@ -55,12 +57,12 @@ def write(theirs: HFLlama, options: dict, ids: list[int], new: int) -> Written:
         streamer=clock,
         **options,
     )
-    return written(tokens[0, len(ids) :].tolist(), clock.times)
+    return written(tokens[:, len(ids) :].mT.flatten().tolist(), clock.times)
 
 
-def writer(model: LlamaForCausalLM, attention: str) -> Write:
+def writer(model: LlamaForCausalLM, attention: str, batch: int = 1) -> Write:
     """Their model as it comes, with "eager" or "sdpa"."""
-    return partial(write, hugging_face(model, attention), {})
+    return partial(write, hugging_face(model, attention), {}, batch=batch)
 
 
 def compiled(model: LlamaForCausalLM, q_len: int) -> Write:

@@ -6,16 +6,14 @@ beyond its input and weights. Everything is written to benchmarks/results/. Linu
 
 import argparse
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 import torch
 from harness import Sentinel, interleaved
 from hugging_face import hugging_face
 from machine import machine, write
 from ours import with_attention
-from peak_memory import extra_peak
+from peak_memory import extra_peak, in_a_process_of_its_own
 from report import table
 
 from companion import LlamaConfig, LlamaForCausalLM, LlamaRotaryEmbedding, fast
@@ -62,12 +60,6 @@ def peak_bytes(form: str, length: int, dtype: str) -> int:
     return extra_peak(layer(FORMS[form](random_model(kind)), length, kind))
 
 
-def in_a_process_of_its_own(*arguments: object) -> int:
-    """`peak_bytes` where nothing ran before, so that no freed memory is used again."""
-    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
-        return pool.submit(peak_bytes, *arguments).result()
-
-
 @torch.inference_mode()
 def measure(length: int, dtype: str, **options) -> dict:
     """Seconds of every form in each round, distance of its output, peak bytes."""
@@ -80,14 +72,16 @@ def measure(length: int, dtype: str, **options) -> dict:
         for name, run in runs.items()
     }
     seconds = interleaved(runs, **options)
-    peaks = {name: in_a_process_of_its_own(name, length, dtype) for name in FORMS}
+    peaks = {
+        name: in_a_process_of_its_own(peak_bytes, name, length, dtype) for name in FORMS
+    }
     return {"seconds": seconds, "largest_difference": apart, "peak_bytes": peaks}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--retries", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--retries", type=int, default=3)
     asked = parser.parse_args()
     sentinel = Sentinel()
     options = {"rounds": asked.rounds, "sentinel": sentinel, "retries": asked.retries}

@@ -40,7 +40,7 @@ class Llama:
     """One model in a llama.cpp process, which sleeps until it is asked."""
 
     def __init__(self, path: Path, command: tuple[str, ...] = (PYTHON, str(WORKER))):
-        threads = str(torch.get_num_threads())
+        self.path, threads = path, str(torch.get_num_threads())
         self.process = subprocess.Popen(
             [*command, str(path), threads],
             stdin=subprocess.PIPE,

@@ -13,18 +13,20 @@ from companion.generate import decode, generate_stream, prefill
 PREFILL = 32
 
 
-def write(model: LlamaForCausalLM, step: object, ids: list[int], new: int) -> Written:
-    """Greedy tokens of `generate_stream` with their times."""
+def write(
+    model: LlamaForCausalLM, step: object, ids: list[int], new: int, batch: int = 1
+) -> Written:
+    """Greedy tokens of `generate_stream` with their times, after so many copies of a text."""
     times, tokens = [time.perf_counter()], []
-    for token in generate_stream(model, torch.tensor([ids]), new, decode=step):
-        tokens.append(int(token))
+    for token in generate_stream(model, torch.tensor([ids] * batch), new, decode=step):
+        tokens += token.tolist()
         times.append(time.perf_counter())
     return written(tokens, times)
 
 
-def writer(model: LlamaForCausalLM, step: object = decode) -> Write:
+def writer(model: LlamaForCausalLM, step: object = decode, batch: int = 1) -> Write:
     """A form as the benchmarks take it."""
-    return partial(write, model, step)
+    return partial(write, model, step, batch=batch)
 
 
 def with_attention(model: LlamaForCausalLM, attend: Attend) -> LlamaForCausalLM:

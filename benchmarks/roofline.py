@@ -7,13 +7,12 @@ written to benchmarks/results/. Takes a CUDA GPU where there is one.
 """
 
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from harness import Sentinel, quiet
+from limits import LARGE, RETRIES, ROUNDS, Run, best, clock, peak, reading
 from machine import machine, write
 
 from companion import (
@@ -39,32 +38,6 @@ CONFIG = LlamaConfig(
 LENGTH = 512
 CASES = {"prefill": LENGTH, "decode": 1}
 DTYPES = ("float32", "bfloat16")
-LARGE = 2**28  # bytes: no processor's cache holds it
-ROUNDS = 9
-RETRIES = 3
-
-Run = Callable[[], object]
-
-
-def clock(device: str) -> float:
-    """Seconds, when all that was asked of the device is done."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def seconds(run: Run, device: str) -> float:
-    """How long one call takes."""
-    start = clock(device)
-    run()
-    return clock(device) - start
-
-
-def best(name: str, run: Run, device: str, sentinel: Sentinel) -> float:
-    """The shortest of several calls, after one that is not timed."""
-    run()
-    call = partial(seconds, run, device)
-    return min(quiet(name, call, sentinel, RETRIES) for _ in range(ROUNDS))
 
 
 def bandwidth(device: str, sentinel: Sentinel) -> dict[str, float]:
@@ -73,18 +46,9 @@ def bandwidth(device: str, sentinel: Sentinel) -> dict[str, float]:
     target = torch.empty_like(source)
     copy = partial(target.copy_, source)
     return {
-        "read": LARGE / best("read", source.sum, device, sentinel),
+        "read": reading(device, sentinel),
         "copy": 2 * LARGE / best("copy", copy, device, sentinel),
     }
-
-
-def peak(dtype: str, device: str, sentinel: Sentinel) -> float:
-    """FLOPs per second of a large product in this dtype."""
-    rows, side = (2048, 4096) if device == "cpu" else (8192, 8192)
-    where = {"dtype": getattr(torch, dtype), "device": device}
-    x, weight = torch.ones(rows, side, **where), torch.ones(side, side, **where)
-    run = partial(F.linear, x, weight)
-    return 2 * rows * side * side / best(f"{dtype} peak", run, device, sentinel)
 
 
 Steps = Iterator[tuple[str, Run]]

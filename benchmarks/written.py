@@ -9,7 +9,9 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Written:
-    """New tokens; the seconds until the first, and from there to the last."""
+    """New tokens, of a batch step by step; the seconds until the first, and from there to
+    the last.
+    """
 
     tokens: list[int]
     prefill: float

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-
 TOGETHER = 4  # tokens of a batch for which a row is read once
 
 

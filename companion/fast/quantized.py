@@ -54,10 +54,10 @@ class Int4Linear(RowLinear):
         self, rows: slice, x: Float[Tensor, "group in_features"]
     ) -> Float[Tensor, "rows group"]:
         """Some rows with some tokens, the two weights of a byte at a time."""
-        first, second = x.view(len(x), -1, GROUP).chunk(2, dim=-1)
+        first, second = x.unflatten(-1, (-1, GROUP)).chunk(2, dim=-1)
         low, high = unpacked(self.halves[rows, None])
         products = (low * first + high * second) * self.scale[rows, None, :, None]
-        both = stored(first + second) if len(x) == 1 else first + second
+        both = stored(first + second) if x.shape[0] == 1 else first + second
         return (products + self.minimum[rows, None, :, None] * both).sum(dim=(-1, -2))
 
     def dense(self, dtype: torch.dtype) -> Float[Tensor, "out in_features"]:

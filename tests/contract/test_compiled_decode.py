@@ -49,22 +49,60 @@ def test_tokens_of_a_quantized_model_are_its_own(make):
     assert torch.equal(found, generate(model, ids, 8))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_generated_code_gives_the_logits(dtype):
-    model = small(dtype)
-    step = fast.compile_decode(model, backend=GENERATED)
-    ids, mask = tiny.ids(1, 5), torch.ones(1, 5, dtype=torch.long)
-    caches = [KVCache(model.config, 1, 9, dtype=dtype) for _ in range(2)]
-    for cache in caches:
-        prefill(model, ids[:, :4], mask[:, :4], cache)
-    with torch.inference_mode():
-        found = step(model, ids[:, 4], mask, caches[0])
-        expected = prefill(model, ids, mask, caches[1])
-    off = {torch.float32: 1e-5, torch.bfloat16: 0.03}[dtype]
-    torch.testing.assert_close(found, expected, rtol=0, atol=off)
-    torch.testing.assert_close(caches[0].keys, caches[1].keys, rtol=0, atol=off)
-    torch.testing.assert_close(caches[0].values, caches[1].values, rtol=0, atol=off)
-    assert caches[0].length == caches[1].length == 5
+@pytest.fixture(scope="module", autouse=True)
+def programs(tmp_path_factory):
+    """A store of its own, so that what is compiled here is compiled from this code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPANION_CACHE", str(tmp_path_factory.mktemp("programs")))
+        yield
+
+
+# (batch, length, room): the first token, a cache that is full, groups of four and less.
+CASES = (1, 5, 9), (1, 1, 3), (1, 6, 6), (2, 4, 4), (4, 3, 9), (5, 3, 9), (8, 2, 2)
+
+
+def check_logits(model, step, off, cases=CASES):
+    """A step's logits, and what it writes to the cache, are the ordinary one's."""
+    for batch, length, room in cases:
+        ids = tiny.ids(batch, length)
+        mask = torch.ones_like(ids)
+        mask[1::2, : length - 2] = 0
+        caches = [KVCache(model.config, batch, room, dtype=model.dtype) for _ in "ab"]
+        with torch.inference_mode():
+            if length > 1:
+                for cache in caches:
+                    prefill(model, ids[:, :-1], mask[:, :-1], cache)
+            found = step(model, ids[:, -1], mask, caches[0])
+            expected = decode(model, ids[:, -1], mask, caches[1])
+        torch.testing.assert_close(found, expected, rtol=0, atol=off)
+        for name in ("keys", "values"):
+            stored = [getattr(cache, name) for cache in caches]
+            torch.testing.assert_close(*stored, rtol=0, atol=off)
+        assert caches[0].length == caches[1].length == length
+
+
+FORMS = {
+    "float32": (torch.float32, lambda model: model, 1e-5),
+    "bfloat16": (torch.bfloat16, lambda model: model, 0.03),
+    "int8": (torch.float32, fast.int8, 1e-5),
+    "int4": (torch.float32, fast.int4, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_graph_gives_the_logits(name):
+    dtype, form, off = FORMS[name]
+    model = form(small(dtype, attention_bias=True))
+    check_logits(model, compiled(model), off)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_generated_code_gives_the_logits(name):
+    dtype, form, off = FORMS[name]
+    model = form(small(dtype, attention_bias=True))
+    # compiling takes time: for batches the other forms are the same code around the sums
+    cases = CASES if name == "float32" else CASES[:3]
+    check_logits(model, fast.compile_decode(model, backend=GENERATED), off, cases)
 
 
 def test_two_programs_serve_every_length_room_and_batch(monkeypatch):
@@ -234,7 +272,7 @@ def test_a_token_that_is_none():
     model = small()
     cache, mask = KVCache(model.config, 1, 3), torch.ones(1, 1, dtype=torch.long)
     for token in (torch.tensor([[1]]), torch.tensor([1.0]), torch.tensor([999])):
-        with pytest.raises(ValueError, match="token is|input_ids contains 999"):
+        with pytest.raises(ValueError, match=r"token is|input_ids contains 999"):
             compiled(model)(model, token, mask, cache)
 
 

@@ -110,7 +110,7 @@ def test_step_that_failed_midway():
         lambda: model(ids[:, 3:], past_key_values=cache),
         lambda: generate_stream(model, ids, 1, past_key_values=cache),
         lambda: cache.resized(9),
-        lambda: compile_decode(model, "eager")(model, ids[:, 3], ids[:, :4], cache),
+        lambda: compile_decode(model, "aot_eager")(model, ids[:, 3], ids[:, :4], cache),
     ):
         with pytest.raises(ValueError, match=quotes):
             refused()

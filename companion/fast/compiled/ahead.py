@@ -52,12 +52,13 @@ def compiled(programs: Mapping[Hashable, Program]) -> dict[Hashable, Run]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         names = {of: identity(program) for of, program in programs.items()}
-        packages = {of: store.find(name) for of, name in names.items() if name}
-        missing = {of: x for of, x in programs.items() if packages.get(of) is None}
+        found = {of: store.find(name) for of, name in names.items() if name}
+        packages = {of: package for of, package in found.items() if package}
+        missing = {of: x for of, x in programs.items() if of not in packages}
         for of, package in built(missing, Path(scratch)).items():
             packages[of] = package
-            problem = store.keep(names[of], package) if names[of] else None
-            if problem:
+            name = names[of]
+            if name and (problem := store.keep(name, package)):
                 warnings.warn(
                     f"compiled for this process alone: {problem}", stacklevel=2
                 )
@@ -88,7 +89,8 @@ def built(programs: Mapping[Hashable, Program], scratch: Path) -> dict[Hashable,
                 workers[of] = worker(folder)
             for of, program in programs.items():  # meanwhile they import torch
                 torch.export.save(program.exported(), folders[of] / EXPORTED)
-                workers[of].stdin.close()
+                if begin := workers[of].stdin:
+                    begin.close()
             for of, process in workers.items():
                 while process.poll() is None:
                     time.sleep(0.1)

@@ -1,14 +1,16 @@
 """`compile_decode`: a compiled step in place of the ordinary one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.attention import scaled_dot_product_attention
 from companion.cache import KVCache
+from companion.decoder import LlamaDecoderLayer
 from companion.fast.blocks import blocks
 from companion.fast.compiled.ahead import Run, compiled, eager
 from companion.fast.compiled.programs import (
@@ -97,10 +99,11 @@ class OnCPU:
     def __init__(self, model: LlamaForCausalLM, backend: str):
         self.model, self.backend = with_rows(model), backend
         self.dtype = model.dtype
-        for layer in self.model.model.layers:
+        layers = cast(Iterable[LlamaDecoderLayer], self.model.model.layers)
+        for layer in layers:
             if layer.self_attn.attend in FOR_MANY_QUERIES:
                 layer.self_attn.attend = scaled_dot_product_attention
-        self.layers = [LayerStep(layer) for layer in self.model.model.layers]
+        self.layers = [LayerStep(layer) for layer in layers]
         self.last = LastStep(self.model.model.norm, self.model.lm_head)
         self.weights = [list(weights_of(module).values()) for module in self.layers]
         self.last_weights = list(weights_of(self.last).values())

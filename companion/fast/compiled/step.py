@@ -1,10 +1,9 @@
 """A decode step for a compiler: the same graph for every position."""
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from companion.decoder import LlamaDecoderLayer, PositionEmbeddings
+from companion.decoder import PositionEmbeddings
 from companion.fast.recorded import Buffers
 from companion.model import LlamaForCausalLM
 
@@ -38,7 +37,7 @@ class StaticCache:
 
 
 def run_layer(
-    layer: LlamaDecoderLayer,
+    layer: nn.Module,
     hidden_states: Float[Tensor, "batch 1 hidden"],
     mask: Bool[Tensor, "batch 1 1 kv_len"],
     angles: PositionEmbeddings,
@@ -70,6 +69,7 @@ def one_token(
     """One new token through all layers; the logits of what follows."""
     hidden_states = model.model.embed_tokens(token)
     angles = model.model.rotary_emb(hidden_states, position_ids)
-    for layer, *places in zip(model.model.layers, keys, values, strict=True):
-        hidden_states = run_layer(layer, hidden_states, mask, angles, *places, position)
+    places = zip(keys, values, strict=True)
+    for layer, (k, v) in zip(model.model.layers, places, strict=True):
+        hidden_states = run_layer(layer, hidden_states, mask, angles, k, v, position)
     return last_logits(model, hidden_states)

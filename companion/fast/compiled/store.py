@@ -44,20 +44,20 @@ def keep(name: str, package: Path) -> str | None:
 
     It appears there at once or not at all, so that two processes may do the same.
     """
-    target = folder() / f"{name}.pt2"
-    part = None
+    target, part = folder() / f"{name}.pt2", None
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_own(target.parent):
             return f"{target.parent} is not this user's alone"
-        handle, part = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        handle, written = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        part = Path(written)
         with os.fdopen(handle, "wb") as out, package.open("rb") as source:
             shutil.copyfileobj(source, out)
-        os.replace(part, target)
+        part.replace(target)
     except OSError as error:
         if part is not None:
             with contextlib.suppress(OSError):
-                os.unlink(part)
+                part.unlink()
         return f"{target.parent}: {error.strerror or error}"
     return None
 
