@@ -11,9 +11,11 @@ import torch
 from companion.chat import Chat
 from companion.chat.options import (
     DTYPES,
+    add_decode,
     add_length,
     add_model,
     add_sampling,
+    chosen_decode,
     sampling,
 )
 from companion.chat.terminal import complete, converse
@@ -25,6 +27,7 @@ examples:
   python -m companion --temperature 0.7 --top-p 0.9 --system "Be brief."
   printf 'Hello\\nAnd in French?\\n' | python -m companion
   python -m companion --model path/to/llama.gguf --dtype bfloat16
+  python -m companion --decode compiled "Once upon a time"
 
 in a chat:
   Ctrl-C stops an answer; /reset begins anew; /exit or Ctrl-D ends
@@ -49,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     chat = command.add_argument_group("chat")
     chat.add_argument("--system", metavar="TEXT", help="instructions that come first")
     add_sampling(command.add_argument_group("sampling"))
-    add_model(command.add_argument_group("model"))
+    group = command.add_argument_group("model")
+    add_model(group)
+    add_decode(group)
     return command
 
 
@@ -65,8 +70,9 @@ def prepare(options: argparse.Namespace) -> Callable[[], int]:
     model, tokenizer = load(options.model, DTYPES[options.dtype], options.device)
     if tokenizer is None:
         raise FileNotFoundError(f"no tokenizer.json in {options.model}")
+    decode = chosen_decode(model, options.decode)
     if options.prompt is not None:
-        return complete(model, tokenizer, options)
+        return complete(model, tokenizer, options, decode)
     if tokenizer.chat_template is None:
         raise ValueError(
             "the checkpoint has no chat template, so it cannot chat: give a PROMPT to "
@@ -80,6 +86,7 @@ def prepare(options: argparse.Namespace) -> Callable[[], int]:
         if options.max_new_tokens is None
         else options.max_new_tokens,
         **sampling(options),
+        decode=decode,
     )
     return lambda: converse(chat)
 

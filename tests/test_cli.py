@@ -14,6 +14,7 @@ import vocabularies
 
 from companion import Chat, generate, load
 from companion.__main__ import main
+from companion.generate import decode
 
 TEMPLATE = (
     "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('not that') }}"
@@ -294,3 +295,59 @@ def test_help_names_every_option_in_80_columns(capsys, monkeypatch):
         "examples:",
     ):
         assert option in text
+
+
+DECODE_COMPILED = ("--decode", "compiled")
+
+
+@pytest.fixture
+def compiles(monkeypatch):
+    """Compiled steps that are the ordinary one, and how often they were made and asked for."""
+    seen = []
+
+    def compile_decode(model):
+        seen.append("made")
+        return lambda *given: seen.append("run") or decode(*given)
+
+    monkeypatch.setattr("companion.chat.options.compile_decode", compile_decode)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ready", "used"),
+    [
+        ((), False, False),
+        ((), True, True),
+        (("--decode", "plain"), True, False),
+        (DECODE_COMPILED, False, True),
+    ],
+)
+def test_the_step_that_writes(
+    checkpoint, capsys, monkeypatch, compiles, arguments, ready, used
+):
+    monkeypatch.setattr("companion.chat.options.is_compiled", lambda model: ready)
+    count = ("--max-new-tokens", "4")
+    assert run(checkpoint, "the cat", *count, *arguments) == 0
+    assert compiles == (["made"] + ["run"] * 3 if used else [])
+    text = capsys.readouterr()
+    assert text.out == written(checkpoint, "the cat", 4)
+    assert text.err == ""
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_terminal_is_told_which_step_writes(
+    checkpoint, capsys, monkeypatch, compiles, ready
+):
+    monkeypatch.setattr("companion.chat.options.is_compiled", lambda model: ready)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert run(checkpoint, "the cat", "--max-new-tokens", "2") == 0
+    told = "the compiled step" if ready else "--decode compiled"
+    assert told in capsys.readouterr().err
+
+
+def test_a_chat_writes_by_the_compiled_step(
+    chat_checkpoint, monkeypatch, capsys, compiles
+):
+    assert converse(chat_checkpoint, monkeypatch, "the cat\n", *DECODE_COMPILED) == 0
+    assert "run" in compiles
+    assert capsys.readouterr().out.splitlines() == answers(chat_checkpoint, "the cat")

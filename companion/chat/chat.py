@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from companion.cache import KVCache
-from companion.generate import generate_stream
+from companion.generate import Decode, decode, generate_stream
 from companion.model import LlamaForCausalLM
 from companion.refusals.generate import check_model, check_seed
 from companion.refusals.numbers import is_integer
@@ -20,7 +20,7 @@ class Chat:
     Every turn writes the whole conversation by the checkpoint's chat template. The
     cache is cropped to the tokens that this text shares with what it holds, and only
     the rest is run. `seed` makes sampling repeatable: each turn has its own, counted
-    from it.
+    from it. `decode` is that of `generate`.
 
     Raises: ValueError for sampling options out of range, and for a checkpoint without
     a tokenizer or chat template.
@@ -37,6 +37,7 @@ class Chat:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        decode: Decode = decode,
     ):
         check_model(model)
         check_sampling(temperature, top_k, top_p)
@@ -64,7 +65,7 @@ class Chat:
             "top_k": top_k,
             "top_p": top_p,
         }
-        self.seed = seed
+        self.seed, self.decode = seed, decode
         self.cache: KVCache | None = None
         self.ids: list[int] = []  # the first cache.length of them are in the cache
         self.reset()
@@ -128,6 +129,7 @@ class Chat:
             seed=None if self.seed is None else (self.seed + len(asked)) % 2**64,
             stop_tokens=self.tokenizer.stop_ids,
             past_key_values=self.cache,
+            decode=self.decode,
         ):
             self.messages = [*asked, answer]
             if int(token) in self.tokenizer.stop_ids:

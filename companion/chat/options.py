@@ -1,10 +1,19 @@
 """The options that the commands share: `python -m companion` and `companion.parallel`."""
 
 import argparse
+import sys
 from typing import Any
 
 import torch
 
+from companion.fast.compiled import compile_decode, is_compiled
+from companion.generate import Decode, decode
+from companion.model import LlamaForCausalLM
+
+HINT = (
+    "companion: the plain step writes; --decode compiled makes a faster one, once, in "
+    "about 20 seconds"
+)
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -69,6 +78,33 @@ def add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--device", default="auto", help="auto, cpu or cuda (default auto)"
     )
+
+
+def add_decode(group: argparse._ArgumentGroup) -> None:
+    """How a token is run."""
+    group.add_argument(
+        "--decode",
+        choices=("auto", "plain", "compiled"),
+        default="auto",
+        help="the step of a token: plain, compiled (about 20 s the first time, then "
+        "kept) or auto, compiled where that was done already (default)",
+    )
+
+
+def chosen_decode(model: LlamaForCausalLM, choice: str) -> Decode:
+    """The step that `--decode` asks for; on a terminal it is said which `auto` takes.
+
+    Raises: ValueError when "compiled" cannot be had.
+    """
+    if choice == "compiled":
+        return compile_decode(model)
+    if choice == "plain" or model.device.type != "cpu":
+        return decode
+    ready = is_compiled(model)
+    if sys.stderr.isatty():
+        said = "companion: the compiled step writes" if ready else HINT
+        print(said, file=sys.stderr)
+    return compile_decode(model) if ready else decode
 
 
 def sampling(options: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 
 from companion.chat.chat import Chat
 from companion.chat.options import sampling
-from companion.generate import generate_stream
+from companion.generate import Decode, decode, generate_stream
 from companion.model import LlamaForCausalLM
 from companion.tokenizers import Tokenizer
 
@@ -66,7 +66,10 @@ def typed() -> Iterator[str]:
 
 
 def complete(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, options: argparse.Namespace
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    options: argparse.Namespace,
+    decode: Decode = decode,
 ) -> Callable[[], int]:
     """Writes the prompt and what follows it, up to the end of the text."""
     prompt = tokenizer.encode(options.prompt)
@@ -76,6 +79,7 @@ def complete(
         64 if options.max_new_tokens is None else options.max_new_tokens,
         **sampling(options),
         stop_tokens=tokenizer.stop_ids,
+        decode=decode,
     )
     ids = (int(token) for token in tokens)
     text = tokenizer.decode_stream(

@@ -24,7 +24,7 @@ ROOMS = {
     "tokenizers": set(),
     "fast": set(),
     "checkpoints": {"tokenizers", "fast"},
-    "chat": {"tokenizers"},
+    "chat": {"tokenizers", "fast"},
     "parallel": {"checkpoints", "tokenizers", "chat", "fast"},
     "exercises": {"transformer_2017", "hugging_face", "fast", "parallel"},
     "show": {"exercises", "fast", "parallel", "transformer_2017", "checkpoints"},

@@ -65,6 +65,12 @@ def compiled(programs: Mapping[Hashable, Program]) -> dict[Hashable, Run]:
         return {of: loaded(package) for of, package in packages.items()}
 
 
+def is_kept(program: Program) -> bool:
+    """Whether the store has a program's package."""
+    name = identity(program)
+    return name is not None and store.find(name) is not None
+
+
 def loaded(package: Path) -> Run:
     """A package, ready to be called: `torch._inductor.aoti_load_package` without what it
     imports, and without a call that flattens the arguments each time.

@@ -12,7 +12,7 @@ from companion.attention import scaled_dot_product_attention
 from companion.cache import KVCache
 from companion.decoder import LlamaDecoderLayer
 from companion.fast.blocks import blocks
-from companion.fast.compiled.ahead import Run, compiled, eager
+from companion.fast.compiled.ahead import Run, compiled, eager, is_kept
 from companion.fast.compiled.programs import (
     LastStep,
     LayerStep,
@@ -56,13 +56,23 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
     not fit, or when nothing can be compiled.
     """
     check_compilable(model, backend)
-    if model.device.type != "cuda":
-        return partial(compiled_decode, OnCPU(model, backend), model)
+    on_gpu = model.device.type == "cuda"
     step: Callable[..., Tensor] = partial(one_token, model)
-    if not has_kernels(model):
+    if not on_gpu and not has_kernels(model):
+        step = OnCPU(model, backend)
+    elif not has_kernels(model):
         # cuBLAS has a product with one token, so that the weights stay as they are
         step = torch.compile(step, fullgraph=True, dynamic=False, backend=backend)
-    return partial(compiled_decode, Recorded(step), model)
+    return partial(compiled_decode, Recorded(step) if on_gpu else step, model)
+
+
+def is_compiled(model: LlamaForCausalLM) -> bool:
+    """Whether `compile_decode` would find what one sequence needs on disk."""
+    check_compilable(model, "inductor")
+    if model.device.type != "cpu" or has_kernels(model):
+        return False
+    programs = OnCPU(model, "inductor").programs(one=True)
+    return all(is_kept(program) for program in programs.values())
 
 
 def compiled_decode(
@@ -109,6 +119,15 @@ class OnCPU:
         self.last_weights = list(weights_of(self.last).values())
         self.runs: dict[bool, tuple[list[Run], Run]] = {}
 
+    def programs(self, one: bool) -> dict[object, Program]:
+        """What is to be compiled: a program for each kind of layer, and the last."""
+        found: dict[object, Program] = {
+            kind(module): layer_program(self.model, module, one)
+            for module in self.layers
+        }
+        found["last"] = last_program(self.model, self.last, one)
+        return found
+
     def __call__(
         self,
         token: Int[Tensor, "batch 1"],
@@ -140,17 +159,12 @@ class OnCPU:
     @torch.no_grad()
     def compile(self, one: bool) -> tuple[list[Run], Run]:
         """What runs each layer, and what runs the end."""
-        kinds = [kind(module) for module in self.layers]
-        programs: dict[object, Program] = {
-            of: layer_program(self.model, module, one)
-            for of, module in zip(kinds, self.layers, strict=True)
-        }
-        programs["last"] = last_program(self.model, self.last, one)
+        programs = self.programs(one)
         if self.backend == "inductor":
             runs = compiled(programs)
         else:
             runs = {of: eager(each.exported()) for of, each in programs.items()}
-        return [runs[of] for of in kinds], runs["last"]
+        return [runs[kind(module)] for module in self.layers], runs["last"]
 
 
 def kind(module: LayerStep) -> tuple[object, ...]:
