@@ -39,14 +39,11 @@ class Goal:
 def generation(
     case: str, family: str, at_least: float, *names: tuple[str, ...]
 ) -> Goal:
-    """A goal of benchmarks/generation.py."""
-    return Goal(
-        f"{case.replace('_', ' ')} {family}",
-        f"generation-{family}",
-        case,
-        at_least,
-        *names,
-    )
+    """A goal of benchmarks/generation.py, with the form in its name where it says one."""
+    name = f"{case.replace('_', ' ')} {family}"
+    if names[1:]:
+        name += f", {names[1][0].removeprefix('companion ')}"
+    return Goal(name, f"generation-{family}", case, at_least, *names)
 
 
 TYPES = {"float32": "F32", "bfloat16": "BF16"}

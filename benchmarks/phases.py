@@ -38,7 +38,7 @@ class Phase:
 
 PHASES = {
     "decode": Phase(32, 5, NEW, once=("companion blocks", "companion packed", EAGER)),
-    "decode_batch_8": Phase(32, 3, NEW, batch=8),
+    "decode_batch_8": Phase(32, 3, NEW, batch=8, once=("companion plain", SDPA)),
     "prefill_512": Phase(512, 5, once=(EAGER,)),
     "prefill_2048": Phase(2048, 3, once=("companion plain",)),
 }

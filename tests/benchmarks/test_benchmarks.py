@@ -126,10 +126,26 @@ def test_ratios_are_paired_round_by_round():
     assert times == {"median": 2.0, "min": 1.0, "max": 4.0}
 
 
-@pytest.mark.parametrize("theirs", [[], [1.0, 2.0]])
-def test_ratios_of_unequal_rounds_are_refused(theirs):
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [([], []), ([], [1.0]), ([1.0] * 3, [1.0] * 2)]
+)
+def test_ratios_of_unequal_rounds_are_refused(ours, theirs):
     with pytest.raises(ValueError, match=r"'ours' has .* rounds and 'theirs'"):
-        ratio({"ours": [1.0] if theirs else [], "theirs": theirs}, "ours", "theirs")
+        ratio({"ours": ours, "theirs": theirs}, "ours", "theirs")
+
+
+def test_one_round_is_compared_with_the_first_of_the_other():
+    samples = {"once": [2.0], "often": [1.0, 9.0, 9.0]}
+    assert ratio(samples, "once", "often")["median"] == 0.5
+    assert ratio(samples, "often", "once")["median"] == 2.0
+
+
+def test_a_slow_run_has_one_round_and_no_call_before_it():
+    machine, order = Machine(), []
+    runs = {name: lambda name=name: order.append(name) for name in ("a", "slow", "b")}
+    samples = interleaved(runs, 3, machine.sentinel(), once=("slow",))
+    assert order == ["a", "b", "a", "slow", "b", "a", "b", "a", "b"]
+    assert {name: len(x) for name, x in samples.items()} == {"a": 3, "slow": 1, "b": 3}
 
 
 def test_prefill_ends_with_the_first_token():
@@ -283,15 +299,15 @@ def test_memory_is_that_of_our_fastest_form(ours, reached, times):
 
 def test_attention_is_read_from_its_own_file():
     case = {"heads": 9, "length": 2048, "dtype": "bfloat16"}
-    case["raw_seconds"] = {"blocks": [1.0], "torch": [2.5]}
+    case["raw_seconds"] = {"blocks": [1.0], "torch": [1.4]}
     case["peak_bytes"] = {"blocks": 150, "torch": 100}
     other = {**case, "heads": 32, "raw_seconds": {"blocks": [9.0], "torch": [1.0]}}
     lines = judge(
         lambda name: {"cases": [other, case]} if name == "attention" else None
     )
     speed, memory = (line for line in lines if line["reached"] is not None)
-    assert (speed["name"], speed["at_least"]) == ("attention 2048 bfloat16", 3.0)
-    assert (speed["ratio"]["median"], speed["reached"]) == (2.5, False)
+    assert (speed["name"], speed["at_least"]) == ("attention 2048 bfloat16", 1.5)
+    assert (speed["ratio"]["median"], speed["reached"]) == (1.4, False)
     assert memory["name"] == "attention 2048 bfloat16, memory"
     assert (memory["ratio"]["median"], memory["reached"]) == (0.667, True)
 
@@ -319,5 +335,9 @@ def test_a_table_shows_pace_and_ratios():
     assert "42.7 tok/s" in ours
     assert "3.00 (2.00-4.00) x hugging face sdpa" in ours
     assert "1.00 (1.00-1.00)" in theirs
+    named = {**case, "steps": 8, "wait": "time between tokens"}
+    head, ours, _ = table("decode", named).splitlines()
+    assert head == "decode, 2 rounds; tok/s, time between tokens, ms"
+    assert "42.7 tok/s 187.5 ms" in ours
     del case["count"]
     assert "1500.0 ms" in table("layer", case)
