@@ -51,10 +51,13 @@ def test_tokens_of_a_quantized_model_are_its_own(make):
 
 @pytest.fixture(scope="module", autouse=True)
 def programs(tmp_path_factory):
-    """A store of its own, so that what is compiled here is compiled from this code."""
+    """A store of its own, and code for two cores, which has other loops than for one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPANION_CACHE", str(tmp_path_factory.mktemp("programs")))
         yield
+    torch.set_num_threads(threads)
 
 
 # (batch, length, room): the first token, a cache that is full, groups of four and less.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from reference import digests
 
-from companion import generate
+from companion import fast, generate
 from companion.checkpoints import bundled_path
 
 NEW = 32
@@ -94,6 +94,21 @@ def test_greedy_tokens_of_hugging_faces_own_loop(ours, theirs, written):
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=False
     )
     assert torch.equal(written["chat"], expected)
+
+
+@pytest.fixture(scope="module")
+def compiled(ours):
+    """A compiled step, on two cores, which make other loops than one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield fast.compile_decode(ours[0])
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_compiled_step_writes_the_same(ours, written, compiled, name):
+    ids = written[name][:, :-NEW]
+    assert torch.equal(generate(ours[0], ids, NEW, decode=compiled), written[name])
 
 
 def test_command_prints_that_text(ours, written):
