@@ -8,6 +8,7 @@ for a batch of one, whose products are sums of rows.
 from dataclasses import dataclass
 from typing import Any
 
+import jaxtyping
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -80,11 +81,16 @@ class Program:
     def exported(self) -> ExportedProgram:
         """Its graph, of its weights and of its arguments, as torch.export traces it."""
         weights = list(weights_of(self.module).values())
-        return torch.export.export(
-            OfWeights(self.module),
-            (weights, *self.arguments),
-            dynamic_shapes=([{}] * len(weights), self.symbols),
-        )
+        checked = jaxtyping.config.jaxtyping_disable
+        jaxtyping.config.update("jaxtyping_disable", True)  # symbols are no sizes to it
+        try:
+            return torch.export.export(
+                OfWeights(self.module),
+                (weights, *self.arguments),
+                dynamic_shapes=([{}] * len(weights), self.symbols),
+            )
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", checked)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
