@@ -37,8 +37,8 @@ class RowLinear(nn.Module):
     def products(
         self, x: Float[Tensor, "tokens in_features"]
     ) -> Float[Tensor, "tokens out_features"]:
-        """Every token with every row: eight sums in a loop, so that what is read of the
-        weight serves four tokens, or what is read of a token serves four rows.
+        """Every token with every row. What is read of one token serves four rows, and with
+        several tokens what is read of a row serves four of them.
         """
         tokens = x.shape[0]
         if tokens == 1:

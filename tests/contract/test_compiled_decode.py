@@ -134,6 +134,16 @@ def test_layers_that_differ_have_programs_of_their_own():
     assert torch.equal(found, generate(model, ids, 6))
 
 
+def test_layers_that_differ_in_a_number_have_too():
+    model, ids = small(), tiny.ids(1, 5)
+    model.model.layers[1].input_layernorm.eps = 0.5
+    model.model.layers[1].post_attention_layernorm.eps = 0.25
+    step = compiled(model)
+    found = generate(model, ids, 6, decode=step)
+    assert torch.equal(found, generate(model, ids, 6))
+    assert len(set(step.args[0].runs[True][0])) == 2
+
+
 @pytest.mark.parametrize("filled", [0, 1, 7])
 def test_from_an_empty_cache_to_a_full_one(filled):
     model, ids = small(), tiny.ids(1, 8)

@@ -138,6 +138,7 @@ def test_equal_layers_have_one_name():
         {"attention_bias": True},
         {"mlp_bias": True},
         {"rms_norm_eps": 1e-3},
+        {"attention_dropout": 0.5},
         {"intermediate_size": 96},
         {"num_key_value_heads": 1},
     ],

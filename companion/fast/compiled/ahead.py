@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from companion.attention import scaled_dot_product_attention
 from companion.fast.compiled import store
-from companion.fast.compiled.programs import Program, weights_of
+from companion.fast.compiled.programs import Program, traits
 from companion.fast.refusals.compiled import check_built
 
 # Runs a program: its weights and its arguments in one list.
@@ -115,12 +115,12 @@ def worker(folder: Path) -> subprocess.Popen[bytes]:
     into another.
     """
     folder.mkdir()
+    files = [str(WORKER), str(folder / EXPORTED), str(folder / PACKAGE)]
     command = [
         sys.executable,
-        str(WORKER),
-        str(folder / EXPORTED),
-        str(folder / PACKAGE),
-    ]
+        "-P",
+        *files,
+    ]  # its own folder is not to be imported from
     environment = {
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"),
@@ -141,16 +141,16 @@ def identity(program: Program) -> str | None:
     """
     if not all(is_ours(module) for module in program.module.modules()):
         return None
-    tensors = (*weights_of(program.module).items(), *enumerate(program.arguments))
+    # what attends is the plain form, and its address is another in each process
+    parts = [x for x in traits(program.module) if not callable(x)]
     return store.key(
         sources(),
         torch.__version__,
         sys.version,
         torch.cpu.get_capabilities(),
         torch.get_num_threads(),
-        str(program.module),
-        [vars(each).get("eps") for each in program.module.modules()],
-        [(name, x.shape, x.stride(), x.dtype) for name, x in tensors],
+        parts,
+        [(tuple(x.shape), x.dtype) for x in program.arguments],
         program.symbols,
     )
 

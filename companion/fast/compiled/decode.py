@@ -19,6 +19,7 @@ from companion.fast.compiled.programs import (
     Program,
     last_program,
     layer_program,
+    traits,
     weights_of,
 )
 from companion.fast.compiled.step import one_token
@@ -122,7 +123,7 @@ class OnCPU:
     def programs(self, one: bool) -> dict[object, Program]:
         """What is to be compiled: a program for each kind of layer, and the last."""
         found: dict[object, Program] = {
-            kind(module): layer_program(self.model, module, one)
+            traits(module): layer_program(self.model, module, one)
             for module in self.layers
         }
         found["last"] = last_program(self.model, self.last, one)
@@ -164,10 +165,4 @@ class OnCPU:
             runs = compiled(programs)
         else:
             runs = {of: eager(each.exported()) for of, each in programs.items()}
-        return [runs[kind(module)] for module in self.layers], runs["last"]
-
-
-def kind(module: LayerStep) -> tuple[object, ...]:
-    """What two layers have in common that one program can serve."""
-    weights = [(name, x.shape, x.dtype) for name, x in weights_of(module).items()]
-    return str(module), module.layer.self_attn.attend, *weights
+        return [runs[traits(module)] for module in self.layers], runs["last"]

@@ -93,6 +93,24 @@ class Program:
             jaxtyping.config.update("jaxtyping_disable", checked)
 
 
+def traits(module: nn.Module) -> tuple[object, ...]:
+    """What a program of a module depends on but for its arguments: the classes in it, the
+    numbers that tracing makes constants of, what attends, and its weights' layout.
+    """
+    constants = [
+        (name, type(each).__qualname__, key, value)
+        for name, each in module.named_modules()
+        for key, value in vars(each).items()
+        if isinstance(value, int | float) and key != "layer_idx"
+    ]
+    attend = [vars(each).get("attend") for each in module.modules()]
+    weights = [
+        (name, tuple(x.shape), x.stride(), x.dtype)
+        for name, x in weights_of(module).items()
+    ]
+    return *constants, *attend, *weights
+
+
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
     """Every parameter by its name; one that is used twice has two."""
     return dict(module.named_parameters(remove_duplicate=False))

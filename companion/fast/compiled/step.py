@@ -50,13 +50,6 @@ def run_layer(
     return layer(hidden_states, mask, past_key_values=cache, position_embeddings=angles)
 
 
-def last_logits(
-    model: LlamaForCausalLM, hidden_states: Float[Tensor, "batch 1 hidden"]
-) -> Float[Tensor, "batch vocab"]:
-    """What follows the last layer: its norm and the head."""
-    return model.logits(model.model.norm(hidden_states)[:, -1])
-
-
 def one_token(
     model: LlamaForCausalLM,
     token: Int[Tensor, "batch 1"],
@@ -72,4 +65,4 @@ def one_token(
     places = zip(keys, values, strict=True)
     for layer, (k, v) in zip(model.model.layers, places, strict=True):
         hidden_states = run_layer(layer, hidden_states, mask, angles, k, v, position)
-    return last_logits(model, hidden_states)
+    return model.logits(model.model.norm(hidden_states)[:, -1])

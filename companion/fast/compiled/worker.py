@@ -5,7 +5,6 @@ the companion, and writes to no folder but that of the package.
 """
 
 import sys
-from pathlib import Path
 
 # The compiler's options. Headers that are compiled in advance pay from the third program
 # on; whether the C++ compiler knows the processor's instructions, it says itself.
@@ -27,5 +26,4 @@ def main(exported: str, package: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent))
     main(*sys.argv[1:])
