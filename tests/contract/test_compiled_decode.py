@@ -68,8 +68,9 @@ def check_logits(model, step, off, cases=CASES):
     """A step's logits, and what it writes to the cache, are the ordinary one's."""
     for batch, length, room in cases:
         ids = tiny.ids(batch, length)
-        mask = torch.ones_like(ids)
-        mask[1::2, : length - 2] = 0
+        # a view, whose rows do not follow each other in memory
+        mask = torch.ones(batch, room + 1, dtype=torch.bool)[:, :length]
+        mask[1::2, : length - 2] = False
         caches = [KVCache(model.config, batch, room, dtype=model.dtype) for _ in "ab"]
         with torch.inference_mode():
             if length > 1:
