@@ -47,8 +47,10 @@ def watch(processes: Sequence[BaseProcess], folder: Path) -> None:
         wait([process.sentinel for process in running])
         running = [process for process in running if process.is_alive()]
         if failures(processes, folder):
-            # one that is killed loses its connections a moment before it has ended
-            wait([process.sentinel for process in running], timeout=MOMENT)
+            # one that is killed loses its connections a moment before it has ended, and
+            # its sentinel is one of them: only `join` waits until there is an exit code
+            for process in running:
+                process.join(MOMENT)
             _, why, rank = min(failures(processes, folder))
             raise RuntimeError(f"rank {rank} of {len(processes)} ended: {why}")
 

@@ -1,4 +1,6 @@
+import os
 import re
+import signal
 import sys
 import time
 from types import ModuleType
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from companion.parallel import run
+from companion.parallel.watch import note, watch
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +41,31 @@ def test_results_come_in_the_order_of_the_ranks():
 def test_a_rank_that_ends_ends_all_and_says_why(function, why):
     with pytest.raises(RuntimeError, match=re.escape(why)):
         run(function, 2)
+
+
+class Ended:
+    """A process whose last descriptor is closed, and which the kernel still takes down:
+    it is there, without an exit code, until somebody waits for it.
+    """
+
+    def __init__(self, code):
+        self.sentinel, held = os.pipe()
+        os.close(held)
+        self.code, self.exitcode = code, None
+
+    def is_alive(self):
+        return self.exitcode is None
+
+    def join(self, timeout):
+        self.exitcode = self.code
+
+
+def test_the_killed_rank_is_named_though_another_notes_first_that_it_is_gone(tmp_path):
+    missing, killed = Ended(1), Ended(-signal.SIGKILL)
+    missing.join(0)
+    note(tmp_path, 0).write_text(f"{time.time()}\nRuntimeError: closed by peer")
+    with pytest.raises(RuntimeError, match="rank 1 of 2 ended: it was killed by SIGK"):
+        watch([missing, killed], tmp_path)
 
 
 @pytest.mark.parametrize("ranks", [0, -1, True, 2.0, "2"])
