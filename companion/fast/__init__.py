@@ -6,7 +6,7 @@ Nothing in the core imports this, and nothing here looks for hardware when impor
 from companion.attention import Attend, scaled_dot_product_attention
 from companion.fast import kernels
 from companion.fast.blocks import blocks
-from companion.fast.compiled import compile_decode
+from companion.fast.compiled import compile_decode, compile_prefill
 from companion.fast.kernels.layers import with_kernels
 from companion.fast.sdpa import sdpa
 from companion.fast.tiled import tiled
@@ -25,6 +25,7 @@ __all__ = [
     "attention",
     "blocks",
     "compile_decode",
+    "compile_prefill",
     "int4",
     "int8",
     "kernels",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from companion.fast.compiled.prefill import CompiledDecoderLayer
 from companion.fast.linear import PackedLinear, RowLinear
 from companion.fast.quantized import Int4Linear, Int8Linear
 from companion.fast.refusals.models import check_dense, check_groups, check_packable
@@ -64,13 +65,17 @@ def with_rows(model: LlamaForCausalLM) -> LlamaForCausalLM:
 def with_linears(model: LlamaForCausalLM, make: MakeLinear) -> LlamaForCausalLM:
     """A copy in which `make` has replaced each Linear, and everything else is shared.
 
-    A tied head becomes a Linear of its own: what is looked up stays as it was.
+    A tied head becomes a Linear of its own: what is looked up stays as it was. Layers that
+    `compile_prefill` made are ordinary ones again, as their programs are of other matrices.
     """
     shared = {id(x): x for x in model.parameters()}
     other = deepcopy(model, shared)
     other.config = replace(model.config, tie_word_embeddings=False)
     if model.config.tie_word_embeddings:
         other.lm_head = head(model)
+    for layer in other.model.layers:
+        if isinstance(layer, CompiledDecoderLayer):
+            layer.become_plain()
     linears = {
         name: each
         for name, each in other.named_modules()

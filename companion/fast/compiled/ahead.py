@@ -29,6 +29,18 @@ WORKER = Path(__file__).with_name("worker.py")
 EXPORTED, PACKAGE, LOG = "exported.pt2", "program.pt2", "log"
 
 
+@torch.inference_mode(mode=False)
+@torch.no_grad()
+def ready(programs: Mapping[Hashable, Program], backend: str) -> dict[Hashable, Run]:
+    """Each program, compiled by "inductor" or run operator by operator by "aot_eager".
+
+    Raises: ValueError when there is no C++ compiler, or it fails.
+    """
+    if backend == "inductor":
+        return compiled(programs)
+    return {of: eager(each.exported()) for of, each in programs.items()}
+
+
 def eager(exported: ExportedProgram) -> Run:
     """The graph run as it is, operator by operator: as right as compiled, and slow.
 
@@ -40,7 +52,8 @@ def eager(exported: ExportedProgram) -> Run:
     weights, *_ = exported.example_inputs[0]
 
     def run(arguments: list[Tensor]) -> Sequence[Tensor]:
-        return (module(arguments[: len(weights)], *arguments[len(weights) :]),)
+        out = module(arguments[: len(weights)], *arguments[len(weights) :])
+        return out if isinstance(out, tuple) else (out,)
 
     return run
 

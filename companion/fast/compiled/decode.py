@@ -1,6 +1,6 @@
 """`compile_decode`: a compiled step in place of the ordinary one."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import cast
 
@@ -12,7 +12,7 @@ from companion.attention import scaled_dot_product_attention
 from companion.cache import KVCache
 from companion.decoder import LlamaDecoderLayer
 from companion.fast.blocks import blocks
-from companion.fast.compiled.ahead import Run, compiled, eager, is_kept
+from companion.fast.compiled.ahead import Run, is_kept, ready
 from companion.fast.compiled.programs import (
     LastStep,
     LayerStep,
@@ -120,9 +120,10 @@ class OnCPU:
         self.last_weights = list(weights_of(self.last).values())
         self.runs: dict[bool, tuple[list[Run], Run]] = {}
 
-    def programs(self, one: bool) -> dict[object, Program]:
+    @torch.inference_mode(mode=False)  # whose tensors cannot be traced
+    def programs(self, one: bool) -> dict[Hashable, Program]:
         """What is to be compiled: a program for each kind of layer, and the last."""
-        found: dict[object, Program] = {
+        found: dict[Hashable, Program] = {
             traits(module): layer_program(self.model, module, one)
             for module in self.layers
         }
@@ -139,7 +140,7 @@ class OnCPU:
         values: Buffers,
     ) -> Float[Tensor, "batch vocab"]:
         """One new token through all layers; the logits of what follows."""
-        check_same_dtype(self.dtype, self.model.dtype)
+        check_same_dtype("step", "compile_decode", self.dtype, self.model.dtype)
         one = len(token) == 1
         if one not in self.runs:
             self.runs[one] = self.compile(one)
@@ -156,13 +157,7 @@ class OnCPU:
         (logits,) = last([*self.last_weights, hidden_states])
         return logits
 
-    @torch.inference_mode(mode=False)
-    @torch.no_grad()
     def compile(self, one: bool) -> tuple[list[Run], Run]:
         """What runs each layer, and what runs the end."""
-        programs = self.programs(one)
-        if self.backend == "inductor":
-            runs = compiled(programs)
-        else:
-            runs = {of: eager(each.exported()) for of, each in programs.items()}
+        runs = ready(self.programs(one), self.backend)
         return [runs[traits(module)] for module in self.layers], runs["last"]

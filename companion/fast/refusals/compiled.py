@@ -17,19 +17,21 @@ def check_built(code: int, log: Path) -> None:
     ]
     reason = said[-1].strip() if said else f"its process ended with code {code}"
     raise ValueError(
-        f"the step could not be compiled: {reason[:300]}. It takes a C++ compiler (g++ or "
-        "clang++, or the one that CXX names) and room for its files; the ordinary decode, "
-        "which generate takes by default, needs neither"
+        f"the model could not be compiled: {reason[:300]}. It takes a C++ compiler (g++ or "
+        "clang++, or the one that CXX names) and room for its files; the model as it is, and "
+        "the ordinary decode, which generate takes by default, need neither"
     )
 
 
-def check_same_dtype(compiled: torch.dtype, now: torch.dtype) -> None:
+def check_same_dtype(
+    what: str, maker: str, compiled: torch.dtype, now: torch.dtype
+) -> None:
     """Refuse weights of another dtype than the programs were compiled for.
 
     Raises: ValueError that says both.
     """
     if compiled != now:
         raise ValueError(
-            f"this step was compiled for weights in {compiled} and the model's are {now} now: "
-            "make another with compile_decode(model)"
+            f"this {what} was compiled for weights in {compiled} and they are {now} now: "
+            f"make another with {maker}(model)"
         )

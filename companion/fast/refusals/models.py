@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.cache import KVCache
+from companion.decoder import LlamaAttention, LlamaDecoderLayer
 from companion.fast.kernels.refusals import check_kernel
 from companion.fast.linear import PackedLinear, RowLinear
 from companion.fast.quantized import GROUP
@@ -77,6 +78,27 @@ def check_compilable(model: LlamaForCausalLM, backend: str) -> None:
             raise ValueError(
                 f"{path} is a PackedLinear, which torch.compile cannot trace: compile "
                 "the model that packed was given"
+            )
+
+
+def check_layers(model: LlamaForCausalLM, backend: str) -> None:
+    """Refuse layers that compute something else than those that are compiled, and GPUs.
+
+    Raises: ValueError that names the layer or the device, and what takes it.
+    """
+    check_compilable(model, backend)
+    if model.device.type != "cpu":
+        raise ValueError(
+            f"the model is on {model.device}: compile_prefill is for CPUs; on a GPU use "
+            "with_kernels(model)"
+        )
+    for i, layer in enumerate(model.model.layers):
+        attention = getattr(layer, "self_attn", None)
+        if (type(layer), type(attention)) != (LlamaDecoderLayer, LlamaAttention):
+            raise ValueError(
+                f"model.layers.{i} is a {type(layer).__name__} with a "
+                f"{type(attention).__name__}: compile_prefill takes LlamaDecoderLayers "
+                "with LlamaAttention, as load makes them"
             )
 
 
