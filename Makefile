@@ -168,12 +168,16 @@ site: book ## the pages in a browser: links, console, phones, accessibility
 BENCHMARK = OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks
 
 .PHONY: bench
-bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp; raw figures go to benchmarks/results
+bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp, in 12 minutes; raw figures go to benchmarks/results
 	@$(BENCHMARK)/generation.py
 	@$(BENCHMARK)/layer.py
-	@$(BENCHMARK)/attention.py
+	@$(BENCHMARK)/attention.py --goals
 	@$(VENV)/bin/python benchmarks/loading.py
 	@$(BENCHMARK)/goals.py
+
+.PHONY: bench-attention
+bench-attention: $(INSTALLED) ## time and memory of every form of attention up to 16k tokens, in half an hour
+	@$(BENCHMARK)/attention.py
 
 .PHONY: bench-gpu
 bench-gpu: $(INSTALLED) ## the kernels on a GPU beside torch and Hugging Face, in under eight minutes

@@ -22,7 +22,7 @@ from gguf_copies import write_copy
 from harness import RETRIES, Sentinel, interleaved
 from limits import highest, limits, weight_bytes
 from machine import machine, write
-from phases import COMPILED, EAGER, PHASES, SDPA, Phase, phases, work
+from phases import COMPILED, PHASES, SDPA, Phase, phases, work
 from report import table
 from written import Write, check_tokens, distance, perplexity
 
@@ -34,40 +34,44 @@ TEXT = (
     "The keys and values of the earlier tokens do not change, so a cache keeps them. "
 )
 SCORED = ours.PREFILL + 256  # ids of the text whose logits are compared with float32's
-BATCHED = ("companion plain", "companion compiled", "companion int")
 GGUF = {"float32": ["F32"], "bfloat16": ["BF16"], "quantized": ["Q8_0", "Q4_1"]}
 Form = tuple[LlamaForCausalLM, object]  # a model, and what runs one token of it
+
+
+def compiled(model: LlamaForCausalLM) -> Form:
+    """Prompts and single tokens through compiled programs."""
+    model = fast.compile_prefill(model)
+    return model, fast.compile_decode(model)
 
 
 def companions(family: str) -> dict[str, Form]:
     """Our forms of a family: a model each, and its step in decode."""
     if family == "quantized":
         model, _ = load(dtype=torch.float32, device="cpu")
-        small = {"int8": fast.int8(model), "int4": fast.int4(model)}
         return {
-            f"companion {name} compiled": (x, fast.compile_decode(x))
-            for name, x in small.items()
+            "companion int8 compiled": compiled(fast.int8(model)),
+            "companion int4 compiled": compiled(fast.int4(model)),
         }
     model, _ = load(dtype=getattr(torch, family), device="cpu")
-    blocks = ours.with_attention(model, fast.attention["blocks"])
     return {
         "companion plain": (model, decode),
-        "companion blocks": (blocks, decode),
-        "companion packed": (fast.packed(blocks), decode),
-        "companion compiled": (model, fast.compile_decode(model)),
+        "companion compiled": compiled(model),
     }
 
 
-def peers(family: str, name: str, model: LlamaForCausalLM) -> dict[str, Write]:
-    """Hugging Face's forms of a family for one phase."""
-    if family == "quantized":
-        return {}
+def others(family: str, name: str, model: LlamaForCausalLM) -> dict[str, Write]:
+    """What is measured beside them in one phase: Hugging Face's forms, and those of ours
+    that are for prompts alone.
+    """
     phase = PHASES[name]
+    if family == "quantized":  # what floating point weights would take
+        dense = {"companion float32 compiled": ours.writer(fast.compile_prefill(model))}
+        return {} if phase.new else dense
     forms = {SDPA: hugging_face.writer(model, "sdpa", phase.batch)}
-    if phase.batch == 1 and name != "prefill_2048":  # minutes for what no goal needs
-        forms[EAGER] = hugging_face.writer(model, "eager")
-        q_len = 1 if phase.new else phase.length
-        forms[COMPILED] = hugging_face.compiled(model, q_len)
+    if name == "prefill_512":  # compiling takes half a minute for each length
+        blocks = ours.with_attention(model, fast.attention["blocks"])
+        forms["companion packed"] = ours.writer(fast.packed(blocks))
+        forms[COMPILED] = hugging_face.compiled(model, phase.length)
     return forms
 
 
@@ -106,15 +110,12 @@ def measure(forms: dict[str, Write], phase: Phase, ids: list[int], **options) ->
 
 
 def sizes(forms: dict[str, Form], processes: dict[str, llama.Llama]) -> dict:
-    """Bytes of each form's weights, and of a number in its cache. A packed model's, and
-    Hugging Face's, are the plain one's.
-    """
+    """Bytes of the weights of each form that decodes, and of a number in its cache."""
     found = {
         name: (weight_bytes(x), x.dtype.itemsize) for name, (x, _) in forms.items()
     }
     if "companion plain" in found:
-        names = ("companion packed", SDPA, EAGER, COMPILED)
-        found |= dict.fromkeys(names, found["companion plain"])
+        found[SDPA] = found["companion plain"]
     # llama.cpp's cache is in float16 whatever the file
     return found | {name: (gguf_bytes(x.path), 2) for name, x in processes.items()}
 
@@ -141,18 +142,6 @@ def quality(forms: dict, processes: dict, ids: list[int], folder: str) -> dict:
     }
 
 
-def turns(family: str, name: str, forms: dict[str, Form]) -> dict[str, Write]:
-    """Our forms and Hugging Face's that take part in one phase."""
-    phase = PHASES[name]
-    runs = {key: ours.writer(*form, phase.batch) for key, form in forms.items()}
-    if not phase.new and family != "quantized":  # only decode is compiled
-        del runs["companion compiled"]
-    if phase.batch > 1:
-        runs = {key: run for key, run in runs.items() if key.startswith(BATCHED)}
-    model, _ = next(iter(forms.values()))
-    return runs | peers(family, name, model)
-
-
 def measured(
     family: str, forms: dict, processes: dict, rounds: int | None, **options
 ) -> dict:
@@ -160,18 +149,18 @@ def measured(
     dtype = "float32" if family == "quantized" else family
     before = limits(dtype, options["sentinel"])
     weights = sizes(forms, processes)
-    config = load(device="cpu")[0].config
+    model, _ = load(dtype=getattr(torch, dtype), device="cpu")
     result = {}
     for name, phase in phases(family).items():
-        runs = turns(family, name, forms)
+        runs = {key: ours.writer(*form, phase.batch) for key, form in forms.items()}
+        runs |= others(family, name, model)
         if phase.batch == 1:
             runs |= processes
         asked = {"rounds": rounds or phase.rounds, **options}
         case = measure(runs, phase, prompt(), **asked)
         if family == "float32":
             check_tokens(case["tokens"], "companion plain")
-        taking_part = {key: weights[key] for key in runs}
-        result[name] = {**case, **work(phase, config, taking_part)}
+        result[name] = {**case, **work(phase, model.config, weights)}
         print(table(f"{name}, {family}", case), flush=True)
     result["limits"] = highest(before, limits(dtype, options["sentinel"]))
     return result

@@ -62,6 +62,11 @@ GOALS = [
         for case in ("decode", "prefill_512")
         for family in TYPES
     ),
+    *(
+        # at most 1.3 times the time of floating point weights
+        generation("prefill_512", "quantized", 1 / 1.3, ("companion float32",), (x,))
+        for x in ("companion int8", "companion int4")
+    ),
     *(Goal(f"layer 512 {family}", "layer", f"{family}_512", 1.2) for family in TYPES),
 ]
 # the share of a limit: (phase, at least)
@@ -156,7 +161,7 @@ def judged_attention(length: int, at_least: float, raw: dict | None) -> list[dic
     speed, and its memory, of which at most twice theirs is wanted.
     """
     name = f"attention {length} bfloat16"
-    names = {"file": "attention", "ours": "blocks", "theirs": "torch"}
+    names = {"file": "attention-goals", "ours": "blocks", "theirs": "torch"}
     lines = [
         {"name": name, "at_least": at_least, **names},
         {"name": f"{name}, memory", "at_least": 0.5, **names},
@@ -200,8 +205,8 @@ def judge(read: Callable[[str], dict | None]) -> list[dict]:
         ),
         judged_batch(4.0, read("generation-bfloat16")),
         *(judged_memory(dtype, read("layer")) for dtype in TYPES),
-        *judged_attention(2048, 1.5, read("attention")),
-        *judged_attention(16384, 1.5, read("attention")),
+        *judged_attention(2048, 1.5, read("attention-goals")),
+        *judged_attention(16384, 1.5, read("attention-goals")),
         *judged_on_gpu(read("gpu")),
     ]
 

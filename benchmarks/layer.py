@@ -31,10 +31,10 @@ LENGTHS = (512, 2048)
 DTYPES = ("float32", "bfloat16")
 FORMS: dict[str, Callable] = {
     "companion plain": lambda model: model,
-    "companion blocks": lambda model: with_attention(model, fast.attention["blocks"]),
     "companion packed": lambda model: fast.packed(
         with_attention(model, fast.attention["blocks"])
     ),
+    "companion compiled": fast.compile_prefill,
     "hugging face sdpa": lambda model: hugging_face(model, "sdpa"),
 }
 

@@ -7,9 +7,7 @@ from limits import cache_bytes, prefill_flops
 from companion import LlamaConfig
 
 NEW = 64
-SDPA, EAGER, COMPILED = (
-    f"hugging face {name}" for name in ("sdpa", "eager", "compiled")
-)
+SDPA, COMPILED = "hugging face sdpa", "hugging face compiled"
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class Phase:
 
 
 PHASES = {
-    "decode": Phase(32, 5, NEW, once=("companion blocks", "companion packed", EAGER)),
+    "decode": Phase(32, 5, NEW),
     "decode_batch_8": Phase(32, 3, NEW, batch=8, once=("companion plain", SDPA)),
-    "prefill_512": Phase(512, 5, once=(EAGER,)),
+    "prefill_512": Phase(512, 5, once=("companion plain",)),
     "prefill_2048": Phase(2048, 3, once=("companion plain",)),
 }
 

@@ -303,7 +303,7 @@ def test_attention_is_read_from_its_own_file():
     case["peak_bytes"] = {"blocks": 150, "torch": 100}
     other = {**case, "heads": 32, "raw_seconds": {"blocks": [9.0], "torch": [1.0]}}
     lines = judge(
-        lambda name: {"cases": [other, case]} if name == "attention" else None
+        lambda name: {"cases": [other, case]} if name == "attention-goals" else None
     )
     speed, memory = (line for line in lines if line["reached"] is not None)
     assert (speed["name"], speed["at_least"]) == ("attention 2048 bfloat16", 1.5)

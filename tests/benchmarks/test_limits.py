@@ -91,6 +91,14 @@ def test_the_faster_way_of_reading_counts(monkeypatch):
     assert limits.reading("cpu", Sentinel(lambda: None, looks=1)) == limits.LARGE / 2
 
 
+def test_products_of_16_bits_may_be_float32_s(monkeypatch):
+    rates = {"bfloat16": 5.0, "float32": 9.0}
+    monkeypatch.setattr(limits, "reading", lambda *rest: 1.0)
+    monkeypatch.setattr(limits, "peak", lambda dtype, *rest: rates[dtype])
+    found = limits.limits("bfloat16", Sentinel(lambda: None, looks=1))
+    assert found == {"bytes_per_second": 1.0, "flops_per_second": 9.0}
+
+
 def test_phases_count_their_tokens():
     counts = {name: phase.count for name, phase in PHASES.items()}
     assert counts == {
@@ -224,9 +232,9 @@ def test_a_phase_is_kept_with_what_it_takes(monkeypatch):
     forms = {"companion plain": (model, decode), "companion compiled": (model, step)}
     names = ("companion plain", "companion compiled", "hugging face sdpa")
     theirs = {names[2]: hugging_face.writer(model, "sdpa", 8)}
-    monkeypatch.setattr(generation, "load", lambda device: (model, None))
+    monkeypatch.setattr(generation, "load", lambda **options: (model, None))
     monkeypatch.setattr(generation, "prompt", lambda: [5] * 64)
-    monkeypatch.setattr(generation, "peers", lambda *rest: theirs)
+    monkeypatch.setattr(generation, "others", lambda *rest: theirs)
     monkeypatch.setattr(generation, "limits", lambda *rest: LIMITS)
     eight = {"decode_batch_8": PHASES["decode_batch_8"]}
     monkeypatch.setattr(generation, "phases", lambda family: eight)
