@@ -129,10 +129,13 @@ def at_once(model: LlamaForCausalLM, ids: list[int]) -> torch.Tensor:
 
 def quality(forms: dict, processes: dict, ids: list[int], folder: str) -> dict:
     """How far the logits of each form of ours, and of llama.cpp, are from float32's, and
-    how surprised each is by the text.
+    how surprised each is by the text; token by token, but for the plain form.
     """
     expected = at_once(load(device="cpu")[0], ids)
-    found = {name: ours.logits(x, ids, step) for name, (x, step) in forms.items()}
+    found = {
+        name: at_once(x, ids) if step is decode else ours.logits(x, ids, step)
+        for name, (x, step) in forms.items()
+    }
     for name, process in processes.items():
         found[name] = process.logits(ids, Path(folder, "logits.npy"))
     following = torch.tensor(ids[ours.PREFILL :])

@@ -80,7 +80,7 @@ def measure(length: int, dtype: str, **options) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--retries", type=int, default=3)
     asked = parser.parse_args()
     sentinel = Sentinel()

@@ -35,10 +35,10 @@ class Phase:
 
 
 PHASES = {
-    "decode": Phase(32, 5, NEW),
+    "decode": Phase(32, 4, NEW),
     "decode_batch_8": Phase(32, 3, NEW, batch=8, once=("companion plain", SDPA)),
-    "prefill_512": Phase(512, 5, once=("companion plain",)),
-    "prefill_2048": Phase(2048, 3, once=("companion plain",)),
+    "prefill_512": Phase(512, 5),
+    "prefill_2048": Phase(2048, 2, once=("companion plain",)),
 }
 
 

@@ -52,8 +52,8 @@ def products(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path, monkeypatch):
-    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path))
+def of_the_tests(programs):
+    """The store of the tests, and code for two cores."""
 
 
 def check_logits(model, other, off):

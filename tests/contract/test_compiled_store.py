@@ -196,27 +196,31 @@ class Mine(torch.nn.Module):
 # ---- compiled for real
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """A store in which the programs of the model below are."""
-    home = tmp_path_factory.mktemp("kept")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE", str(home))
-        written()
+BIASED = {**SIZES, "attention_bias": True}  # as one that test_compiled_decode compiles
+
+
+@pytest.fixture
+def kept(programs, monkeypatch, tmp_path):
+    """A store in which the programs of the model below are, and nothing else."""
+    written()
+    found = OnCPU(tiny.model(**BIASED), "inductor").programs(one=True)
+    packages = {name: store.find(name) for name in map(ahead.identity, found.values())}
+    home = tmp_path / "kept"
+    monkeypatch.setenv("COMPANION_CACHE", str(home))
+    assert [store.keep(*each) for each in packages.items()] == [None, None]
     return home
 
 
 def written():
     """Some tokens by a compiled step, and by the ordinary one."""
     torch.manual_seed(0)
-    model, ids = tiny.model(std=0.2, **SIZES), tiny.ids(1, 4)
+    model, ids = tiny.model(std=0.2, **BIASED), tiny.ids(1, 4)
     found = generate(model, ids, 5, decode=fast.compile_decode(model))
     assert torch.equal(found, generate(model, ids, 5))
 
 
 @needs_compiler
 def test_a_second_start_compiles_nothing(kept, monkeypatch):
-    monkeypatch.setenv("COMPANION_CACHE", str(kept))
     assert len(list(kept.glob("compiled/*.pt2"))) == 2
     assert len(list(kept.glob("compiled/*"))) == 2
     monkeypatch.setattr(ahead, "worker", None)  # it would be called
