@@ -12,7 +12,6 @@ import torch
 from harness import Sentinel, interleaved
 from hugging_face import hugging_face
 from machine import machine, write
-from ours import with_attention
 from peak_memory import extra_peak, in_a_process_of_its_own
 from report import table
 
@@ -31,9 +30,6 @@ LENGTHS = (512, 2048)
 DTYPES = ("float32", "bfloat16")
 FORMS: dict[str, Callable] = {
     "companion plain": lambda model: model,
-    "companion packed": lambda model: fast.packed(
-        with_attention(model, fast.attention["blocks"])
-    ),
     "companion compiled": fast.compile_prefill,
     "hugging face sdpa": lambda model: hugging_face(model, "sdpa"),
 }

@@ -36,7 +36,7 @@ class Phase:
 
 PHASES = {
     "decode": Phase(32, 4, NEW),
-    "decode_batch_8": Phase(32, 3, NEW, batch=8, once=("companion plain", SDPA)),
+    "decode_batch_8": Phase(32, 2, NEW, batch=8, once=("companion plain", SDPA)),
     "prefill_512": Phase(512, 5),
     "prefill_2048": Phase(2048, 2, once=("companion plain",)),
 }

@@ -133,13 +133,13 @@ class CompiledDecoderLayer(LlamaDecoderLayer):
         if angles is None:
             angles = self.angles(hidden_states, position_ids, past_key_values)
         attention, pieces = self.self_attn, self.pieces
+        refusals.attention(
+            attention, hidden_states, angles, attention_mask, past_key_values
+        )
         if not self.is_for_programs(hidden_states, angles):
             return super().forward(
                 hidden_states, attention_mask, position_ids, past_key_values, angles
             )
-        refusals.attention(
-            attention, hidden_states, angles, attention_mask, past_key_values
-        )
         batch, q_len, _ = hidden_states.shape
         tokens = hidden_states.flatten(0, 1)
         cos, sin = (x.expand(batch, -1, -1).flatten(0, 1) for x in angles)
