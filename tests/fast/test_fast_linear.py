@@ -1,10 +1,17 @@
 """Linear layers with other weights: what they compute, and what their bytes mean."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
-from companion.fast.linear import PackedLinear, RowLinear, stored
+from companion.fast.linear import (
+    PackedLinear,
+    RowLinear,
+    is_faster_widened,
+    stored,
+)
 from companion.fast.quantized import (
     GROUP,
     Int4Linear,
@@ -115,3 +122,37 @@ def test_a_weight_takes_its_bits_and_the_scales_little(make, bits):
 def test_a_dtype_stays(make):
     layer = make(linear(dtype=torch.bfloat16))
     assert layer(torch.randn(3, 64).bfloat16()).dtype == torch.bfloat16
+
+
+@pytest.fixture
+def undecided():
+    """No answer of earlier calls, nor for later ones."""
+    is_faster_widened.cache_clear()
+    yield
+    is_faster_widened.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("as_it_is", "widened", "expected"),
+    [(3.0, 2.0, True), (2.2, 2.0, False), (1.0, 2.0, False)],
+)
+def test_products_are_widened_where_that_is_clearly_faster(
+    monkeypatch, undecided, as_it_is, widened, expected
+):
+    # a busy moment in the first round is no measure of either
+    taken = iter([9.0 * as_it_is, widened, as_it_is, 9.0 * widened])
+    later = itertools.cycle([2 * as_it_is, 2 * widened])
+    monkeypatch.setattr(
+        "companion.fast.linear.seconds", lambda run: next(taken, None) or next(later)
+    )
+    assert is_faster_widened(torch.bfloat16) is expected
+
+
+def test_float32_is_wide_and_float16_is_always_widened(undecided):
+    assert not is_faster_widened(torch.float32)
+    assert not is_faster_widened(torch.float64)
+    assert is_faster_widened(torch.float16)
+
+
+def test_a_processor_has_an_answer_for_bfloat16(undecided):
+    assert is_faster_widened(torch.bfloat16) in (True, False)
