@@ -93,7 +93,7 @@ def test_generated_code_gives_the_logits(products):
     mlp.up_proj, mlp.down_proj = Int8Linear(mlp.up_proj), Int4Linear(mlp.down_proj)
     other = fast.compile_prefill(model, backend=GENERATED)
     check_logits(model, other, 0.05)
-    x = torch.randn(2, 9, 32).bfloat16()[:, ::2]  # which is not contiguous
+    x = torch.randn(1, 9, 32).bfloat16()[:, ::2]  # which is not contiguous
     found, expected = (each.model.layers[0](x) for each in (other, model))
     torch.testing.assert_close(found, expected, rtol=0, atol=0.05)
 
@@ -211,6 +211,19 @@ def test_one_token_and_none_are_the_plain_layer(shape, monkeypatch):
     x = torch.randn(*shape, 32)
     layers = other.model.layers[0], model.model.layers[0]
     assert torch.equal(*(layer(x) for layer in layers))
+    assert not pieces
+
+
+def test_angles_of_another_dtype_are_for_the_plain_layer(monkeypatch):
+    model = small(torch.bfloat16)
+    other, pieces = compiled(model), ran(model, monkeypatch)
+    x = torch.randn(1, 4, 32)
+    angles = model.model.rotary_emb(x, torch.arange(4)[None])
+    layers = other.model.layers[0], model.model.layers[0]
+    found, expected = (
+        layer(x.bfloat16(), position_embeddings=angles) for layer in layers
+    )
+    assert torch.equal(found, expected)
     assert not pieces
 
 

@@ -32,7 +32,7 @@ EXPORTED, PACKAGE, LOG = "exported.pt2", "program.pt2", "log"
 @torch.inference_mode(mode=False)
 @torch.no_grad()
 def ready(programs: Mapping[Hashable, Program], backend: str) -> dict[Hashable, Run]:
-    """Each program, compiled by "inductor" or run operator by operator by "aot_eager".
+    """Each program, compiled by `"inductor"` or run operator by operator by `"aot_eager"`.
 
     Raises: ValueError when there is no C++ compiler, or it fails.
     """

@@ -49,7 +49,7 @@ def compile_prefill(
     a time, and whatever autograd follows, run as ever: give this model to `compile_decode`.
 
     Raises: ValueError for a packed model, for layers that are not `LlamaDecoderLayer`,
-    elsewhere than on a CPU, and for another backend than "inductor" and "aot_eager".
+    elsewhere than on a CPU, and for another backend than `"inductor"` and `"aot_eager"`.
     """
     check_layers(model, backend)
     other = deepcopy(model, {id(x): x for x in model.parameters()})
