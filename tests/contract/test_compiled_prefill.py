@@ -6,6 +6,7 @@ from copy import deepcopy
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 from refusal import said
 
 from companion import KVCache, LlamaDecoderLayer, fast, generate
@@ -151,17 +152,21 @@ def test_a_mask_that_is_added(dtype, products):
     torch.testing.assert_close(layer(x, mask), plain(x, mask), rtol=0.02, atol=0.02)
 
 
-def test_widened_products_keep_what_16_bits_would_lose(products):
-    """A sum of products of 2⁻⁹ beside one of 1: lost, if each was rounded to bfloat16."""
-    linear = torch.nn.Linear(513, 1, bias=False, dtype=torch.bfloat16)
-    with torch.no_grad():
-        linear.weight.fill_(2**-9)[0, 0] = 1
-    x = torch.ones(2, 513, dtype=torch.bfloat16)
-    widened = DenseLinear(linear, True)
-    assert widened(x).dtype == torch.bfloat16
-    assert widened(x).tolist() == [[2.0]] * 2
-    kinds = [traits(DenseLinear(linear, wide)) for wide in (True, False)]
-    assert kinds[0] != kinds[1]
+def test_widened_products_are_float32_s(monkeypatch):
+    linear = torch.nn.Linear(8, 3, dtype=torch.bfloat16).requires_grad_(False)
+    x, product, seen = torch.randn(2, 8).bfloat16(), F.linear, []
+
+    def seeing(*given):
+        seen.append({each.dtype for each in given})
+        return product(*given)
+
+    monkeypatch.setattr(F, "linear", seeing)
+    for widened, dtype in ((True, torch.float32), (False, torch.bfloat16)):
+        found = DenseLinear(linear, widened)(x)
+        assert found.dtype == torch.bfloat16
+        assert seen.pop() == {dtype}
+        torch.testing.assert_close(found, product(x, linear.weight, linear.bias))
+    assert traits(DenseLinear(linear, True)) != traits(DenseLinear(linear, False))
 
 
 def test_generate_and_a_compiled_step():
