@@ -168,7 +168,7 @@ site: book ## the pages in a browser: links, console, phones, accessibility
 BENCHMARK = OMP_NUM_THREADS=$(JOBS) $(VENV)/bin/python benchmarks
 
 .PHONY: bench
-bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp, in 12 minutes; raw figures go to benchmarks/results
+bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp, in a quarter of an hour; raw figures go to benchmarks/results
 	@$(BENCHMARK)/generation.py
 	@$(BENCHMARK)/layer.py
 	@$(BENCHMARK)/attention.py --goals
@@ -176,7 +176,7 @@ bench: $(INSTALLED) ## speed and memory beside Hugging Face and llama.cpp, in 12
 	@$(BENCHMARK)/goals.py
 
 .PHONY: bench-attention
-bench-attention: $(INSTALLED) ## time and memory of every form of attention up to 16k tokens, in half an hour
+bench-attention: $(INSTALLED) ## time and memory of every form of attention up to 16k tokens
 	@$(BENCHMARK)/attention.py
 
 .PHONY: bench-gpu

@@ -316,6 +316,12 @@ def test_layers_of_another_kind():
         fast.compile_prefill(model)
 
 
+def test_kernels_are_not_put_between_the_programs():
+    quotes = ("with_kernels", "the model that compile_prefill was given")
+    with pytest.raises(ValueError, match=said(*quotes)):
+        fast.with_kernels(compiled(small()))
+
+
 def test_another_device():
     with torch.device("meta"):
         model = small()

@@ -138,10 +138,15 @@ def check_kernels(model: LlamaForCausalLM) -> None:
     Raises: ValueError that says what they need, and what runs it as it is.
     """
     check_dense("with_kernels", model)
-    weight = model.model.norm.weight
-    check_kernel("rms_norm", "the model as it is", **{"the model": weight})
     if type(model.model.norm) is not LlamaRMSNorm:
         raise ValueError("the model has kernels already: use it as it is")
+    if any(hasattr(layer, "pieces") for layer in model.model.layers):
+        raise ValueError(
+            "the model is compiled for prompts on a CPU: give with_kernels the model that "
+            "compile_prefill was given"
+        )
+    weight = model.model.norm.weight
+    check_kernel("rms_norm", "the model as it is", **{"the model": weight})
 
 
 def check_step(
