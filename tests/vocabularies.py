@@ -3,12 +3,16 @@
 Their merges are learned across word boundaries, so a text that is cut in the wrong place gives other tokens.
 """
 
+import json
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from gguf import TokenType
 from tokenizers import pre_tokenizers
+
+from companion import Tokenizer
 
 CORPUS = """\
 The the them they're there's 'S it's IT'S I'LL we'll don't DON'T
@@ -121,3 +125,17 @@ def sentencepiece(**changes: Any) -> dict[str, Any]:
 def named(metadata: dict[str, Any]) -> dict[str, Any]:
     """Metadata under the names of a GGUF; what is None is left out."""
     return {f"tokenizer.ggml.{k}": v for k, v in metadata.items() if v is not None}
+
+
+def tokenizer_json(metadata: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What a tokenizer.json of the same vocabulary says."""
+    backend = Tokenizer.from_gguf(metadata).backend
+    return {**json.loads(backend.to_str()), **changes}
+
+
+def write_directory(path: Path, written: dict[str, Any], **files: Any) -> Path:
+    """A tokenizer.json, a config.json and others: `added_tokens` is added_tokens.json."""
+    contents = {"config": {"model_type": "llama"}, "tokenizer": written, **files}
+    for name, content in contents.items():
+        (path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return path

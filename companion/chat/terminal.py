@@ -5,6 +5,7 @@ are streamed, or what follows a prompt.
 import argparse
 import contextlib
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -19,15 +20,25 @@ from companion.tokenizers import Tokenizer
 HINT = "Chat with the model. Ctrl-C stops an answer, /reset begins anew, /exit or Ctrl-D ends."
 
 
+def take_interrupts() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt. Until a command is imported it ends the
+    process, as `companion/__init__.py` says.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def converse(chat: Chat) -> int:
     """Answer line after line; 0 at their end, 2 when a piped message was refused.
 
     At a terminal a refused message is reported and the chat goes on.
     """
-    interactive = sys.stdin.isatty()
+    interactive = (
+        sys.stdin is not None and sys.stdin.isatty()
+    )  # None where it is closed
     if interactive:
         print(HINT, file=sys.stderr)
-    for line in typed() if interactive else sys.stdin:
+    for line in typed() if interactive else piped():
         text = line.strip()
         if text == "/exit":
             break
@@ -63,6 +74,20 @@ def typed() -> Iterator[str]:
         except EOFError:
             print()
             return
+
+
+def piped() -> Iterator[str]:
+    """The lines of standard input.
+
+    Raises: ValueError for lines in another encoding than the terminal's.
+    """
+    try:
+        yield from sys.stdin or ()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"standard input is not {error.encoding} ({error}) but, most likely, "
+            f"Latin-1: pipe it through `iconv -f LATIN1 -t {error.encoding}`"
+        ) from error
 
 
 def complete(

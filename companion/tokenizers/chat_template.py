@@ -44,11 +44,13 @@ def render_chat(
     copied = plain(messages)
     try:
         rendered: str = compiled(template).render(
-            messages=copied,
-            add_generation_prompt=add_generation_prompt,
-            tools=None,
-            documents=None,
-            **(special_tokens or {}),
+            {
+                **(special_tokens or {}),
+                "messages": copied,
+                "add_generation_prompt": add_generation_prompt,
+                "tools": None,
+                "documents": None,
+            }
         )
     except jinja2.TemplateSyntaxError as error:
         raise ValueError(
@@ -65,10 +67,40 @@ def render_chat(
     return rendered
 
 
+def chosen(template: str | Mapping[str, str] | None) -> str:
+    """The template for a conversation without tools: "default", where there are several.
+
+    Raises: ValueError where there is none, or none of several is named so.
+    """
+    if template is None:
+        raise ValueError(
+            "the checkpoint has no chat template (tokenizer.chat_template in a GGUF, "
+            "chat_template.jinja or tokenizer_config.json in a directory): write the "
+            "prompt yourself and encode it, or set tokenizer.chat_template"
+        )
+    if isinstance(template, str):
+        return template
+    if "default" not in template:
+        raise ValueError(
+            f"the checkpoint has the chat templates {', '.join(map(repr, template))} "
+            "and none named 'default': choose one, as in tokenizer.chat_template = "
+            f"tokenizer.chat_template[{next(iter(template), 'name')!r}]"
+        )
+    return template["default"]
+
+
 def plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The messages as nothing but JSON, so that a template gets no object to call."""
+    """The messages as nothing but JSON, so that a template gets no object to call.
+
+    What is None is left out, as many templates would write it, and reasoning goes by
+    all names that templates have for it.
+    """
     is_list = isinstance(messages, Sequence) and not isinstance(messages, str)
-    if not is_list or not all(isinstance(m, Mapping) and "role" in m for m in messages):
+    if (
+        not is_list
+        or not messages
+        or not all(isinstance(m, Mapping) and "role" in m for m in messages)
+    ):
         raise ValueError(
             f"messages is {messages!r}: it must be a list such as "
             '[{"role": "user", "content": "Hello"}]'
@@ -79,7 +111,17 @@ def plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
         raise ValueError(
             f"messages hold more than text, numbers, lists and dicts: {error}"
         ) from error
-    return copied
+    said = [{k: v for k, v in m.items() if v is not None} for m in copied]
+    return [with_reasoning(message) for message in said]
+
+
+def with_reasoning(message: dict[str, Any]) -> dict[str, Any]:
+    """A message with its reasoning, if it has any, under the two names that templates read."""
+    names = ("reasoning_content", "thinking", "reasoning")
+    reasoning = next((message[name] for name in names if name in message), None)
+    if reasoning is None:
+        return message
+    return {"thinking": reasoning, **message, "reasoning_content": reasoning}
 
 
 @lru_cache(maxsize=8)

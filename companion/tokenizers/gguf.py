@@ -50,28 +50,6 @@ def gguf_backend(metadata: Mapping[str, Any]) -> Backend:
     return backend
 
 
-def special_ids(metadata: Mapping[str, Any]) -> dict[str, int]:
-    """The ids of the special tokens that a GGUF names: "bos", "eos", "eot", "eom", "unknown".
-
-    Raises: ValueError for what is no id in the vocabulary.
-    """
-    # what llama.cpp takes in a SentencePiece file that names none
-    usual = {"bos": 1, "eos": 2} if metadata["tokenizer.ggml.model"] == "llama" else {}
-    ids, count = {}, len(metadata["tokenizer.ggml.tokens"])
-    for name in ("bos", "eos", "eot", "eom", "unknown"):
-        key = f"tokenizer.ggml.{name}_token_id"
-        i = metadata.get(key, usual.get(name))
-        if i is None:
-            continue
-        if type(i) is not int or not 0 <= i < count:
-            raise ValueError(
-                f"the GGUF has {key} = {i!r} and {count} tokens, 0 to {count - 1}: "
-                "convert it again"
-            )
-        ids[name] = i
-    return ids
-
-
 def flag(metadata: Mapping[str, Any], name: str, usual: bool) -> bool:
     """What a GGUF says to a question about its tokenizer, else what is usual.
 
@@ -84,20 +62,6 @@ def flag(metadata: Mapping[str, Any], name: str, usual: bool) -> bool:
             "false; convert it again"
         )
     return said
-
-
-def chat_template(metadata: Mapping[str, Any]) -> str | None:
-    """A GGUF's chat template, if it has one.
-
-    Raises: ValueError for one that is not text.
-    """
-    template = metadata.get("tokenizer.chat_template")
-    if template is not None and not isinstance(template, str):
-        raise ValueError(
-            f"the GGUF has tokenizer.chat_template = {template!r}: it must be text; "
-            "convert it again"
-        )
-    return template
 
 
 def byte_level_bpe(metadata: Mapping[str, Any]) -> Backend:

@@ -1,7 +1,7 @@
 """Text to token ids and back, with the vocabulary that the checkpoint carries."""
 
-import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,17 @@ from jaxtyping import Int
 from tokenizers import Tokenizer as Backend
 from torch import Tensor
 
-from companion.tokenizers.chat_template import Message, render_chat
-from companion.tokenizers.files import read_settings
-from companion.tokenizers.gguf import chat_template, flag, gguf_backend, special_ids
-from companion.tokenizers.splits import ADDS_BEGIN
-from companion.tokenizers.token_bytes import starts_with_space, token_bytes
-
-# Tokens that end a turn of a chat, whatever else a checkpoint names as its end of text.
-TURN_ENDS = ("<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<end_of_turn>")
+from companion.refusals import guarded_by
+from companion.tokenizers import refusals
+from companion.tokenizers.chat_template import Message, chosen, render_chat
+from companion.tokenizers.decoding import decoded, replaced
+from companion.tokenizers.directory import (
+    forget_calls,
+    open_directory,
+    read_backend,
+    unknown_ids,
+)
+from companion.tokenizers.metadata import open_metadata
 
 
 class Tokenizer:
@@ -25,7 +28,9 @@ class Tokenizer:
     `stop_ids` are the tokens with which the model ends a text, as the checkpoint
     names them; special tokens written in a text (`<|im_end|>`) are encoded as the
     single tokens that they are. `prefix` and `suffix` are put around every text.
-    `chat_template` and its `special_tokens` (`bos_token`, ...) make a text of messages.
+    `chat_template`, one or several by name, and its `special_tokens` (`bos_token`, ...)
+    make a text of messages. `repeated` are the tokens of ids that the backend does not
+    know, since it keeps one id of each; `clean_up` is what replaces what in a text.
     """
 
     def __init__(
@@ -34,8 +39,10 @@ class Tokenizer:
         stop_ids: Iterable[int] = (),
         prefix: Iterable[int] = (),
         suffix: Iterable[int] = (),
-        chat_template: str | None = None,
+        chat_template: str | Mapping[str, str] | None = None,
         special_tokens: Mapping[str, str] | None = None,
+        repeated: Mapping[int, str] | None = None,
+        clean_up: Mapping[str, str] | None = None,
     ):
         self.backend = backend
         self.stop_ids = tuple(dict.fromkeys(stop_ids))
@@ -43,37 +50,44 @@ class Tokenizer:
         self.suffix = list(suffix)
         self.chat_template = chat_template
         self.special_tokens = dict(special_tokens or {})
-        self.token_bytes = token_bytes(backend)
-        self.starts_with_space = starts_with_space(backend)
+        self.repeated = dict(repeated or {})
+        self.clean_up = dict(clean_up or {})
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        ids = chain(vocabulary.values(), self.repeated)
+        self.vocab_size = 1 + max(ids, default=-1)  # special tokens included
+        added = backend.get_added_tokens_decoder()
+        self.added = frozenset(backend.id_to_token(i) for i in added)
 
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are, special ones included."""
-        return len(self.token_bytes)
+    def token(self, i: int) -> str | None:
+        """The token of an id; None beyond the vocabulary."""
+        token: str | None = self.backend.id_to_token(i)
+        return self.repeated.get(i) if token is None else token
 
+    @guarded_by(refusals.encode)
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The token ids of a text, begin-of-text first where the checkpoint asks for it.
 
         `add_special_tokens=False` leaves that out, for a text that has it already.
 
-        Raises: ValueError for a text that is no valid Unicode.
+        Raises: ValueError for a text that is no valid Unicode, and for words that a
+        vocabulary without a token for unknown ones does not have.
         """
         try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"the text is no valid Unicode at character {error.start} "
-                f"({text[error.start]!r}): half of a surrogate pair has no UTF-8"
-            ) from error
-        ids = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
+            ids = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(refusals.not_encoded(text, error)) from error
         return self.prefix + ids + self.suffix if add_special_tokens else ids
 
+    @guarded_by(refusals.decode)
     def decode(self, ids: Iterable[int] | Int[Tensor, " length"]) -> str:
         """The text of token ids; bytes that are no whole character become U+FFFD.
 
-        Raises: ValueError for an id outside the vocabulary.
+        An id beyond the vocabulary, as a padded head has them, is no text.
+
+        Raises: ValueError for what is no row of ids, and for a decoder that is not
+        computed.
         """
-        return "".join(self.decode_stream(int(i) for i in ids))
+        return "".join(self.decode_stream(iter(ids)))
 
     def decode_stream(
         self, ids: Iterable[int], after: Iterable[int] = ()
@@ -82,33 +96,29 @@ class Tokenizer:
 
         The ids in `after` came before: a text that goes on from them keeps the space
         that SentencePiece writes at the start of each text and that is dropped there.
+
+        Raises: ValueError as `decode` does.
         """
-        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        at_start = self.starts_with_space
-        for i in after:
-            utf8.decode(self.bytes_of(i))
-            at_start = False
-        for i in ids:
-            content = self.bytes_of(i)
-            if piece := utf8.decode(
-                content.removeprefix(b" ") if at_start else content
-            ):
+        before = True
+
+        def tokens() -> Iterator[str]:
+            nonlocal before
+            yield from self.tokens(after)
+            before = False
+            yield from self.tokens(ids)
+
+        pieces = decoded(self.backend, tokens(), self.added)
+        for old, new in self.clean_up.items():
+            pieces = replaced(pieces, old, new)
+        for piece in pieces:
+            if piece and not before:
                 yield piece
-            at_start = False
-        if rest := utf8.decode(b"", final=True):
-            yield rest
 
-    def bytes_of(self, i: int) -> bytes:
-        """The bytes of text that a token stands for.
-
-        Raises: ValueError for an id outside the vocabulary.
-        """
-        if not 0 <= i < self.vocab_size:
-            raise ValueError(
-                f"token id {i}: the vocabulary has {self.vocab_size} tokens, 0 to "
-                f"{self.vocab_size - 1}"
-            )
-        return self.token_bytes[int(i)]
+    def tokens(self, ids: Iterable[int]) -> Iterator[str]:
+        """The tokens of ids, as the vocabulary writes them."""
+        for i in refusals.checked_ids(ids):
+            if (token := self.token(i)) is not None:
+                yield token
 
     def apply_chat_template(
         self, messages: Sequence[Message], add_generation_prompt: bool = True
@@ -122,49 +132,39 @@ class Tokenizer:
         Raises: ValueError for a checkpoint without a template, and for messages that
         the template refuses.
         """
-        if self.chat_template is None:
-            raise ValueError(
-                "the checkpoint has no chat template (tokenizer.chat_template in a "
-                "GGUF, chat_template.jinja or tokenizer_config.json in a directory): "
-                "write the prompt yourself and encode it, or set "
-                "tokenizer.chat_template"
-            )
         text = render_chat(
-            self.chat_template, messages, add_generation_prompt, self.special_tokens
+            chosen(self.chat_template),
+            messages,
+            add_generation_prompt,
+            self.special_tokens,
         )
         return self.encode(text, add_special_tokens=False)
 
     @classmethod
     def from_file(
-        cls, path: Path, stop_ids: Iterable[int] = (), **options: Any
+        cls, path: str | Path, stop_ids: Iterable[int] = (), **options: Any
     ) -> "Tokenizer":
         """Read a tokenizer.json.
 
+        Truncation and padding, which it keeps of the last call before it was saved, do
+        not act here.
+
         Raises: ValueError when the file is not one.
         """
-        try:
-            backend = Backend.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise ValueError(f"{path} is not a tokenizer.json: {error}") from error
-        return cls(backend, stop_ids, **options)
+        backend, given = read_backend(Path(path))
+        forget_calls(backend)
+        repeated = unknown_ids(backend, given)
+        return cls(backend, stop_ids, repeated=repeated, **options)
 
     @classmethod
-    def from_directory(cls, path: Path, eos_token_id: Any = None) -> "Tokenizer":
-        """Read tokenizer.json and what the files beside it say of chat and stop tokens.
+    def from_directory(cls, path: str | Path, eos_token_id: Any = None) -> "Tokenizer":
+        """Read tokenizer.json and what the files beside it say of chat and special tokens.
 
         `eos_token_id` is what config.json says; generation_config.json goes before.
 
         Raises: ValueError for a file that is not what its name says.
         """
-        settings = read_settings(path, eos_token_id)
-        made = cls.from_file(
-            path / "tokenizer.json",
-            settings.stop_ids,
-            chat_template=settings.chat_template,
-            special_tokens=settings.special_tokens,
-        )
-        made.stop_ids = with_turn_ends(settings.stop_ids, made.backend)
-        return made
+        return cls(**open_directory(Path(path), eos_token_id))
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> "Tokenizer":
@@ -173,43 +173,4 @@ class Tokenizer:
         Raises: ValueError that names a kind of tokenizer, or a way to split text, not
         known here, or metadata of another kind. KeyError for metadata that is missing.
         """
-        said = {
-            key.removeprefix("tokenizer.ggml."): value
-            for key, value in metadata.items()
-            if key.startswith("tokenizer.ggml.")
-        }
-        backend = gguf_backend(metadata)
-        sentencepiece = said["model"] == "llama"
-        begins = sentencepiece or said.get("pre") in ADDS_BEGIN
-        adds_begin = flag(metadata, "add_bos_token", usual=begins)
-        adds_end = flag(metadata, "add_eos_token", usual=False)
-        special = special_ids(metadata)
-        stops = [special[name] for name in ("eos", "eot", "eom") if name in special]
-        return cls(
-            backend,
-            with_turn_ends(stops, backend),
-            prefix=[named("bos", special)] if adds_begin else [],
-            suffix=[named("eos", special)] if adds_end else [],
-            chat_template=chat_template(metadata),
-            special_tokens={
-                f"{name}_token": said["tokens"][special[key]]
-                for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"))
-                if key in special
-            },
-        )
-
-
-def named(name: str, special: Mapping[str, int]) -> int:
-    """The special token of that name.
-
-    Raises: KeyError when the file does not say which it is.
-    """
-    if name not in special:
-        raise KeyError(f"tokenizer.ggml.{name}_token_id")
-    return special[name]
-
-
-def with_turn_ends(stop_ids: Iterable[int], backend: Backend) -> tuple[int, ...]:
-    """The stop ids, and the vocabulary's tokens that end a turn of a chat."""
-    ends = (backend.token_to_id(token) for token in TURN_ENDS)
-    return tuple(dict.fromkeys([*stop_ids, *(i for i in ends if i is not None)]))
+        return cls(**open_metadata(metadata))

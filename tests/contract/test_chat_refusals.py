@@ -49,7 +49,7 @@ def test_template_that_refuses_or_is_broken(template, quotes):
 
 
 @pytest.mark.parametrize(
-    "messages", ["Hi", ["Hi"], [{"content": "Hi"}], USER[0]], ids=str
+    "messages", ["Hi", ["Hi"], [{"content": "Hi"}], USER[0], []], ids=str
 )
 def test_messages_that_are_none(messages):
     with pytest.raises(ValueError, match=said("messages is", '{"role": "user"')):
@@ -75,6 +75,22 @@ def test_checkpoint_without_a_template():
         without.apply_chat_template(USER)
     with pytest.raises(ValueError, match=said("no chat template", "generate")):
         Chat(tiny.model(), without)
+
+
+def test_templates_of_which_none_is_the_default():
+    several = tokenizer({"rag": "x", "tool_use": "y"})
+    quotes = ("'rag', 'tool_use'", "tokenizer.chat_template['rag']")
+    with pytest.raises(ValueError, match=said(*quotes)):
+        several.apply_chat_template(USER)
+    with pytest.raises(ValueError, match=said(*quotes)):
+        Chat(tiny.model(), several).send("Hi")
+    several.chat_template = several.chat_template["rag"]  # the remedy that is named
+    assert several.decode(several.apply_chat_template(USER)) == "x"
+
+
+def test_message_that_is_no_unicode():
+    with pytest.raises(ValueError, match=said("byte 0xE9", "Latin-1")):
+        Chat(tiny.model(), tokenizer()).send("caf\udce9")
 
 
 # ---- the chat

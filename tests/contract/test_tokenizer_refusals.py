@@ -1,12 +1,15 @@
 import json
+import re
 
+import numpy as np
 import pytest
 import tiny
 import tiny_files
+import torch
 import vocabularies
 from refusal import said
 
-from companion import Tokenizer
+from companion import Tokenizer, load
 
 
 @pytest.fixture(scope="module")
@@ -14,11 +17,9 @@ def tokenizer():
     return Tokenizer.from_gguf(tiny_files.gguf_metadata(tiny.config()))
 
 
-@pytest.mark.parametrize("wrong", [-1, len(tiny_files.TOKENS), 10**9])
-def test_id_outside_the_vocabulary(tokenizer, wrong):
-    quotes = said(
-        f"token id {wrong}", f"{len(tiny_files.TOKENS)} tokens", f"0 to {tiny.END}"
-    )
+@pytest.mark.parametrize("wrong", [-1, 2**32, 1.0, True, "1", None, [1]], ids=str)
+def test_what_is_no_id(tokenizer, wrong):
+    quotes = said(f"token id {wrong!r}".rstrip("]'"), "integer from 0", "2**32")
     with pytest.raises(ValueError, match=quotes):
         tokenizer.decode([1, wrong, 2])
     with pytest.raises(ValueError, match=quotes):
@@ -27,9 +28,83 @@ def test_id_outside_the_vocabulary(tokenizer, wrong):
         list(tokenizer.decode_stream([1], after=[wrong]))
 
 
-def test_text_that_is_no_unicode(tokenizer):
-    with pytest.raises(ValueError, match=said("character 2", "surrogate")):
-        tokenizer.encode("ab\udc80")
+@pytest.mark.parametrize("ids", [5, "1 2", b"12", None], ids=str)
+def test_ids_that_are_no_row(tokenizer, ids):
+    with pytest.raises(ValueError, match=said(f"ids is {ids!r}", "list of token ids")):
+        tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 3), (1, 1), (), (1, 2, 3)], ids=str)
+def test_ids_of_a_batch(tokenizer, shape):
+    ids = torch.full(shape, 40)
+    with pytest.raises(
+        ValueError, match=said(f"ids is {shape}".rstrip(")"), "one row")
+    ):
+        tokenizer.decode(ids)
+    if len(shape) == 2:  # the remedy that is named
+        with pytest.raises(ValueError, match=said("ids[0] is its first row")):
+            tokenizer.decode(ids)
+        assert tokenizer.decode(ids[0]) == tokenizer.decode([40] * shape[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes"),
+    [
+        (b"the", ("text is a bytes", "text.decode('utf-8')")),
+        (["the", "he"], ("text is a list", "encode each")),
+        (None, ("text is a NoneType", "must be text")),
+        (5, ("text is a int", "must be text")),
+    ],
+    ids=str,
+)
+def test_what_is_no_text(tokenizer, text, quotes):
+    with pytest.raises(ValueError, match=said(*quotes)):
+        tokenizer.encode(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes", "right"),
+    [
+        # Latin-1 as the arguments of a program are read, and files with surrogateescape
+        (
+            b"caf\xe9 \xc4".decode("utf-8", "surrogateescape"),
+            ("character 3, '\\udce9'", "byte 0xE9", "most likely, Latin-1"),
+            "café Ä",
+        ),
+        # JavaScript and JSON write a character as two
+        ("a \ud83d\ude42", ("character 2, '\\ud83d'", "two halves"), "a 🙂"),
+        ("ab\ud83d", ("character 2, '\\ud83d'", "other half is missing"), "ab?"),
+        ("\ude42", ("character 0, '\\ude42'", "other half is missing"), "?"),
+        ("\ude42\ude42", ("character 0", "other half is missing"), "??"),
+    ],
+)
+def test_text_that_is_no_unicode(tokenizer, text, quotes, right):
+    with pytest.raises(ValueError, match=said(*quotes)) as refused:
+        tokenizer.encode(text)
+    remedy = re.search(r"text\.encode\(.*?\)\.decode\(.*?\)", str(refused.value))
+    assert eval(remedy[0], {"text": text}) == right
+    assert tokenizer.decode(tokenizer.encode(right)) == right
+
+
+@pytest.mark.parametrize("kind", [np.str_, type("Name", (str,), {})])
+def test_text_of_another_class(tokenizer, kind):
+    assert tokenizer.encode(kind("the")) == tokenizer.encode("the")
+
+
+@pytest.mark.parametrize("unknown", ["?", "the"])
+def test_word_that_is_not_in_the_vocabulary(tmp_path, unknown):
+    model = {"type": "WordLevel", "vocab": {"the": 0}, "unk_token": unknown}
+    split = {"type": "Whitespace"}
+    written = {"version": "1.0", "model": model, "pre_tokenizer": split}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({**written, "added_tokens": []}))
+    made = Tokenizer.from_file(path)
+    assert made.encode("the the") == [0, 0]
+    if unknown == "the":  # the remedy that is named
+        assert made.encode("the cat") == [0, 0]
+    else:
+        with pytest.raises(ValueError, match=said("'the cat'", "unk_token")):
+            made.encode("the cat")
 
 
 # ---- a GGUF
@@ -136,14 +211,60 @@ def test_missing_file(tmp_path):
         Tokenizer.from_file(tmp_path / "tokenizer.json")
 
 
+FUSE, REPLACE = {"type": "Fuse"}, {"type": "Replace", "content": " "}
+STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+METASPACE = {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"}
+BYTES = {"type": "ByteFallback"}
+
+
 @pytest.mark.parametrize(
-    ("decoder", "named"), [({"type": "Fuse"}, "Fuse"), (None, "nothing")]
+    "steps",
+    [
+        [{"type": "WordPiece", "prefix": "##", "cleanup": True}],
+        [{"type": "BPEDecoder", "suffix": "</w>"}],
+        [
+            {
+                "type": "CTC",
+                "pad_token": "a",
+                "word_delimiter_token": "|",
+                "cleanup": True,
+            }
+        ],
+        [{**REPLACE, "pattern": {"Regex": "_+"}}],
+        [{**REPLACE, "pattern": {"String": ""}}],
+        [FUSE, METASPACE],
+        [FUSE, BYTES],
+        [BYTES, STRIP],
+        [FUSE, {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}],
+    ],
+    ids=str,
 )
-def test_tokenizer_that_decodes_otherwise(tmp_path, tokenizer, decoder, named):
+def test_step_that_is_not_computed(tmp_path, tokenizer, steps):
+    decoder = {"type": "Sequence", "decoders": steps}
     written = {**json.loads(tokenizer.backend.to_str()), "decoder": decoder}
     (tmp_path / "tokenizer.json").write_text(json.dumps(written))
-    with pytest.raises(ValueError, match=said(f"decodes by {named}", "ByteLevel")):
-        Tokenizer.from_file(tmp_path / "tokenizer.json")
+    made = Tokenizer.from_file(tmp_path / "tokenizer.json")
+    ids = made.encode("a the")
+    assert ids == tokenizer.encode("a the")
+    kinds = ", ".join(step["type"] for step in steps)
+    remedy = "tokenizer.backend.decode(ids, skip_special_tokens=False)"
+    with pytest.raises(ValueError, match=said(f"decodes by {kinds}", remedy)):
+        made.decode(ids)
+    taken = []
+    with pytest.raises(ValueError, match=said(steps[-1]["type"], "not computed")):
+        list(made.decode_stream(taken.append(i) or i for i in ids))
+    assert taken == []
+    assert isinstance(eval(remedy, {"tokenizer": made, "ids": ids}), str)
+
+
+def test_weights_load_with_a_tokenizer_that_cannot_decode(tmp_path, tokenizer):
+    tiny_files.write_directory(tmp_path, tiny.model())
+    decoder = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    written = {**json.loads(tokenizer.backend.to_str()), "decoder": decoder}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(written))
+    model, made = load(tmp_path, device="cpu")
+    assert model.config == tiny.config()
+    assert made.encode("a the") == tokenizer.encode("a the")
 
 
 @pytest.fixture
@@ -174,10 +295,10 @@ def test_stop_token_that_is_no_id(directory, stop):
 @pytest.mark.parametrize(
     ("template", "quotes"),
     [
-        ([{"name": "rag", "template": "x"}], ("'rag'", "'default'")),
         ({"default": "x"}, ("a dict", "must be text")),
         ([{"template": "x"}], ("a list of", "name and template")),
         (["x"], ("a list of", "name and template")),
+        ([{"name": "default", "template": 5}], ("a list", "must be text")),
     ],
     ids=str,
 )
@@ -197,8 +318,56 @@ def test_special_token_that_is_no_text(directory, name, token):
         Tokenizer.from_directory(directory)
 
 
-def test_template_file_in_another_encoding(directory):
-    path = directory / "chat_template.jinja"
-    path.write_bytes("{{ messages }} é".encode("latin-1"))
-    with pytest.raises(ValueError, match=said(path, "not UTF-8")):
+@pytest.mark.parametrize("name", ["special_tokens_map.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("tokens", [[5], [{"x": 1}], "<s>", {"a_token": 5}], ids=str)
+def test_list_of_special_tokens_that_is_none(directory, name, tokens):
+    path = directory / name
+    path.write_text(json.dumps({"extra_special_tokens": tokens}))
+    with pytest.raises(ValueError, match=said(path, "must be")):
         Tokenizer.from_directory(directory)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, True, "x", None, 2**32, [1]], ids=str)
+def test_added_token_whose_id_is_none(directory, wrong):
+    path = directory / "added_tokens.json"
+    path.write_text(json.dumps({"<pad>": wrong}))
+    with pytest.raises(ValueError, match=said(path, f"the id {wrong!r}".rstrip("]'"))):
+        Tokenizer.from_directory(directory)
+
+
+@pytest.mark.parametrize("wrong", [[], "x", 5, None, {"a": {}}, {"5": "<s>"}], ids=str)
+def test_added_tokens_decoder_that_is_none(directory, wrong):
+    path = directory / "tokenizer_config.json"
+    path.write_text(json.dumps({"added_tokens_decoder": wrong}))
+    with pytest.raises(ValueError, match=said(path, "must be")):
+        Tokenizer.from_directory(directory)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat_template.jinja",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "tokenizer.json",
+    ],
+)
+def test_file_in_another_encoding(directory, name):
+    path = directory / name
+    path.write_bytes('{"é": 5}'.encode("latin-1"))
+    quotes = said(path, "not UTF-8", "Latin-1", f"iconv -f LATIN1 -t UTF-8 {name}")
+    with pytest.raises(ValueError, match=quotes):
+        Tokenizer.from_directory(directory)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_with_a_byte_order_mark_are_read(directory, encoding):
+    written = (directory / "tokenizer.json").read_text(encoding="utf-8")
+    (directory / "tokenizer.json").write_text(written, encoding=encoding)
+    config = json.dumps({"bos_token": "<né>"}, ensure_ascii=False)
+    (directory / "tokenizer_config.json").write_text(config, encoding=encoding)
+    (directory / "chat_template.jinja").write_text("{{ bos_token }}", encoding=encoding)
+    made = Tokenizer.from_directory(directory)
+    assert made.special_tokens == {"bos_token": "<né>"}
+    assert made.chat_template == "{{ bos_token }}"

@@ -34,6 +34,10 @@ TEMPLATES = {
         "{% set x = 1 %}{% generation %}{% set x = 2 %}{{ x }}{% endgeneration %}{{ x }}"
         "{% if tools is none and documents is none %}none{% endif %}"
     ),
+    "reasoning": (
+        "{% for m in messages %}{{ m.reasoning_content }}+{{ m.thinking }}+{{ m.name }}"
+        "{{ 'name' in m }}{{ m.content }}{% endfor %}"
+    ),
     "macro": (
         "{% macro turn(m) -%} {{ m.role }}: {{ m.content }}\n{%- endmacro %}"
         "{% for m in messages %}{{ turn(m) }}{% endfor %}{{ missing }}"
@@ -47,13 +51,21 @@ CONVERSATIONS = [
         {"role": "assistant", "content": "日本"},
         {"role": "user", "content": "{{ messages }}"},
     ],
+    [
+        {"role": "user", "content": "Hi", "name": None, "tools": [None, 1.5]},
+        {"role": "assistant", "content": "A", "reasoning": "Well"},
+        {"role": "assistant", "content": "A", "thinking": "Well", "reasoning": None},
+        {"role": "assistant", "content": "A", "reasoning_content": "Well"},
+    ],
 ]
-TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "image_token": "<image>"}
 
 
 def hugging_face(template, messages, add_generation_prompt):
+    # what is None their apply_chat_template leaves out before this
+    said = [{k: v for k, v in m.items() if v is not None} for m in messages]
     [text], _ = render_jinja_template(
-        conversations=[messages],
+        conversations=[said],
         chat_template=template,
         add_generation_prompt=add_generation_prompt,
         **TOKENS,
@@ -61,7 +73,7 @@ def hugging_face(template, messages, add_generation_prompt):
     return text
 
 
-@pytest.mark.parametrize("messages", CONVERSATIONS, ids=["one", "four"])
+@pytest.mark.parametrize("messages", CONVERSATIONS, ids=["one", "four", "reasoning"])
 @pytest.mark.parametrize("add_generation_prompt", [True, False])
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 def test_equals_hugging_face(template, messages, add_generation_prompt):
@@ -69,7 +81,7 @@ def test_equals_hugging_face(template, messages, add_generation_prompt):
     assert ours == hugging_face(template, messages, add_generation_prompt)
 
 
-@pytest.mark.parametrize("messages", CONVERSATIONS, ids=["one", "four"])
+@pytest.mark.parametrize("messages", CONVERSATIONS, ids=["one", "four", "reasoning"])
 @pytest.mark.parametrize("add_generation_prompt", [True, False])
 def test_bundled_template_equals_hugging_face(
     bundled_tokenizer, messages, add_generation_prompt
@@ -101,3 +113,12 @@ def test_messages_are_not_changed():
     before = json.dumps(messages)
     render_chat("{{ messages[0].parts[0] }}", messages)
     assert json.dumps(messages) == before
+
+
+def test_token_whose_name_is_taken():
+    assert (
+        render_chat(
+            "{{ messages | length }}", CONVERSATIONS[0], True, {"messages": "x"}
+        )
+        == "1"
+    )

@@ -9,6 +9,7 @@ import torch
 import vocabularies
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from companion import Tokenizer
 
@@ -278,8 +279,16 @@ SENTENCEPIECE = Tokenizer.from_gguf(vocabularies.sentencepiece())
 def test_sentencepiece_stream_joins_to_what_decode_gives_for_any_ids(ids):
     pieces = list(SENTENCEPIECE.decode_stream(ids))
     assert "".join(pieces) == SENTENCEPIECE.decode(ids)
-    content = b"".join(SENTENCEPIECE.bytes_of(i) for i in ids).removeprefix(b" ")
-    assert "".join(pieces) == content.decode(errors="replace")
+    tokens = [SENTENCEPIECE.token(i) for i in ids]
+    content = b"".join(
+        bytes([int(token[3:5], 16)])
+        if token.startswith("<0x")
+        else token.replace("▁", " ").encode()
+        for token in tokens
+    )
+    # where bytes make no character they are replaced, one by one
+    if "\ufffd" not in (text := content.decode(errors="replace")):
+        assert "".join(pieces) == text.removeprefix(" ")
 
 
 def test_bytes_after_a_whole_character_do_not_take_it_back():
@@ -346,26 +355,46 @@ SHOUT = "{{ bos_token }}{{ messages[0].content | upper }}"
 USER = [{"role": "user", "content": "hi"}]
 
 
-@pytest.mark.parametrize("kind", ["text", "list", "file", "both"])
+@pytest.mark.parametrize(
+    "kind",
+    ["text", "list", "file", "both", "folder", "processor", "file and processor"],
+)
 def test_directorys_chat_template(directory, kind):
     template = [
-        {"name": "tool", "template": "no"},
+        {"name": "tool_use", "template": "no"},
         {"name": "default", "template": SHOUT},
     ]
     config = {"bos_token": {"content": "<|im_start|>"}, "eos_token": "<|im_end|>"}
-    if kind in ("file", "both"):
+    if kind in ("file", "both", "folder", "file and processor"):
         (directory / "chat_template.jinja").write_text(SHOUT)
-    if kind != "file":
-        config["chat_template"] = {"list": template, "both": "no"}.get(kind, SHOUT)
+    if kind in ("text", "list", "both", "folder"):
+        config["chat_template"] = {"list": template, "text": SHOUT}.get(kind, "no")
+    if kind == "folder":
+        (directory / "additional_chat_templates").mkdir()
+        (directory / "additional_chat_templates" / "tool_use.jinja").write_text("no")
+    if "processor" in kind:
+        processor = {"chat_template": SHOUT if kind == "processor" else "no"}
+        write(directory / "chat_template.json", processor)
     write(directory / "tokenizer_config.json", config)
     tokenizer = Tokenizer.from_directory(directory)
     assert tokenizer.decode(tokenizer.apply_chat_template(USER)) == "<|im_start|>HI"
+    if kind in ("list", "folder"):
+        assert tokenizer.chat_template == {"default": SHOUT, "tool_use": "no"}
+
+
+def test_additional_templates_take_the_place_of_others(directory):
+    (directory / "additional_chat_templates").mkdir()
+    (directory / "additional_chat_templates" / "rag.jinja").write_text("rag")
+    write(directory / "tokenizer_config.json", {"chat_template": "no"})
+    assert Tokenizer.from_directory(directory).chat_template == {"rag": "rag"}
+    theirs = AutoTokenizer.from_pretrained(directory).chat_template
+    assert theirs == {"rag": "rag"}
 
 
 def test_directory_without_a_chat_template(directory):
     assert Tokenizer.from_directory(directory).chat_template is None
     write(directory / "tokenizer_config.json", {"eos_token": None})
-    assert Tokenizer.from_directory(directory).special_tokens == {}
+    assert Tokenizer.from_directory(str(directory)).special_tokens == {}
 
 
 @pytest.mark.parametrize(
