@@ -6,20 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from companion.refusals import config as refusals
 from companion.rope_scaling import RopeScaling
-from companion.rope_scaling.parameters import read_scaling, rope_parameters
-
-# Options of this family that change the computation, with the one value computed here.
-ONLY: dict[str, Any] = {
-    "hidden_act": "silu",
-    "sliding_window": None,
-    "use_sliding_window": False,
-    "pretraining_tp": 1,
-    "num_local_experts": None,
-    "quantization_config": None,
-    "is_encoder_decoder": False,
-    "add_cross_attention": False,
-    "partial_rotary_factor": 1.0,
-}
+from companion.rope_scaling.parameters import as_kind, read_scaling, rope_parameters
 
 # RoPE parameters that older configs have beside the others, not in `rope_scaling`.
 TOP_LEVEL = ("rope_theta", "partial_rotary_factor")
@@ -81,7 +68,9 @@ class LlamaConfig:
 
     @property
     def max_positions(self) -> int:
-        """Tokens that a text may have; dynamic NTK goes `factor` times beyond its length."""
+        """Tokens that a text may have, beyond `max_position_embeddings` where the scaling
+        goes beyond that length.
+        """
         scaling = self.rope_scaling or RopeScaling()
         return scaling.max_positions(self.max_position_embeddings)
 
@@ -91,7 +80,7 @@ class LlamaConfig:
         (`rope_parameters`).
 
         Keys that change nothing in a forward pass (token ids, dtype ...) are passed
-        over.
+        over, and so are keys that Hugging Face does not know either.
 
         Raises: ValueError that names the first option set to something this package
         does not compute.
@@ -100,12 +89,11 @@ class LlamaConfig:
         rope = rope_parameters(config)
         said = {name: rope[name] for name in TOP_LEVEL if name in rope}
         config = {**FAMILIES[family], **config, **said}
-        refusals.check_only(config, ONLY)
-        names = {field.name for field in fields(cls)}
+        refusals.check_options(config, family)
         values = {
-            name: value
-            for name, value in config.items()
-            if name in names and value is not None
+            each.name: as_kind(config[each.name], each.type)
+            for each in fields(cls)
+            if config.get(each.name) is not None
         }
         return cls(**{**values, "rope_scaling": read_scaling(rope, config)})
 

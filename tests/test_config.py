@@ -4,7 +4,7 @@ import pytest
 import tiny
 import tiny_files
 
-from companion import LlamaConfig
+from companion import LlamaConfig, YarnScaling
 
 
 def test_sizes_that_follow_from_others():
@@ -59,6 +59,10 @@ def test_from_hf_reads_back_every_field():
         {"rope_theta": 1e5, "rope_scaling": None},
         {"rope_theta": 1e5, "rope_scaling": {"type": "default"}},
         {"rope_theta": 1.0, "rope_parameters": {"rope_theta": 1e5}},
+        {"rope_theta": 100000},
+        {"rope_theta": 1e5, "rope_scaling": {}},
+        {"rope_theta": 1e5, "rope_scaling": {"rope_type": "default", "factor": 8.0}},
+        {"rope_theta": 1e5, "rope_scaling": {"type": None, "rope_type": "default"}},
     ],
     ids=str,
 )
@@ -66,14 +70,46 @@ def test_from_hf_finds_rope_theta(rope):
     assert LlamaConfig.from_hf(rope).rope_theta == 1e5
 
 
-def test_from_hf_passes_over_what_changes_nothing():
-    harmless = {
-        "architectures": ["LlamaForCausalLM"],
-        "bos_token_id": 1,
-        "torch_dtype": "bfloat16",
-        "use_cache": True,
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("architectures", ["LlamaForCausalLM"]),
+        ("auto_map", {"AutoModelForCausalLM": "modeling_flash_llama.LlamaForCausalLM"}),
+        ("bos_token_id", 1),
+        ("dtype", "bfloat16"),
+        ("torch_dtype", "float16"),
+        ("initializer_range", 0.02),
+        ("max_sequence_length", 16384),
+        ("max_window_layers", 28),
+        (
+            "pretraining_tp",
+            2,
+        ),  # slices of the same product, and gone from transformers 5
+        ("unsloth_version", "2024.9"),
+        ("use_cache", True),
+        ("_attn_implementation", "flash_attention_2"),
+        ("invented_tomorrow", 1),
+    ],
+)
+def test_from_hf_passes_over_what_changes_nothing(name, value):
+    assert LlamaConfig.from_hf({name: value}) == LlamaConfig()
+
+
+def test_from_hf_takes_whole_numbers_with_a_point():
+    sizes = {
+        "vocab_size": 32000.0,
+        "hidden_size": 4096.0,
+        "num_key_value_heads": 8.0,
+        "head_dim": 128.0,
+        "max_position_embeddings": 8192.0,
     }
-    assert LlamaConfig.from_hf(harmless) == LlamaConfig()
+    read = LlamaConfig.from_hf(sizes)
+    assert read == LlamaConfig(num_key_value_heads=8, max_position_embeddings=8192)
+    assert type(read.vocab_size) is type(read.head_dim) is int
+    assert type(LlamaConfig.from_hf({"rope_theta": 1000000}).rope_theta) is float
+    rope = {"type": "yarn", "factor": 4, "original_max_position_embeddings": 8192.0}
+    for place in ({"rope_scaling": rope}, {"rope_parameters": rope}):
+        assert LlamaConfig.from_hf(place).rope_scaling == YarnScaling(4.0, 8192)
 
 
 def test_from_hf_takes_null_for_the_default():
@@ -86,11 +122,106 @@ def test_from_hf_takes_null_for_the_default():
     assert LlamaConfig.from_hf(empty) == LlamaConfig()
 
 
-def test_from_hf_takes_options_set_to_what_is_computed_here():
-    same = {
-        "model_type": "llama",
-        "hidden_act": "silu",
-        "pretraining_tp": 1,
-        "partial_rotary_factor": 1.0,
-    }
-    assert LlamaConfig.from_hf(same) == LlamaConfig()
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model_type", "llama"),
+        ("hidden_act", "silu"),
+        ("hidden_act", "swish"),  # another name of the same function
+        ("is_causal", True),
+        ("pretraining_tp", 1),
+        ("partial_rotary_factor", 1),
+        ("rotary_pct", 1.0),
+        ("layer_types", ["full_attention"] * 32),
+        ("no_rope_layers", [1] * 32),
+        ("mlp_bias", False),
+        ("qk_norm", False),
+        ("num_experts", 0),
+        ("logit_scale", 1.0),
+        ("pruned_heads", {}),
+        ("position_embedding_type", "rope"),
+        ("sliding_window", None),
+        ("attn_logit_softcapping", None),
+        ("quantization_config", None),
+    ],
+)
+def test_from_hf_takes_options_set_to_what_is_computed_here(name, value):
+    assert LlamaConfig.from_hf({name: value}) == LlamaConfig()
+
+
+LLAMA_3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LENGTHS = {
+    "plain": (4096, None, 4096),
+    "linear by hand, as vicuna-7b-v1.5-16k": (
+        4096,
+        {"type": "linear", "factor": 4.0},
+        16384,
+    ),
+    "linear, with the length it is stretched from": (
+        16384,
+        {"type": "linear", "factor": 4.0, "original_max_position_embeddings": 4096},
+        16384,
+    ),
+    "linear that shortens": (4096, {"type": "linear", "factor": 0.5}, 4096),
+    "dynamic by hand": (4096, {"type": "dynamic", "factor": 2.0}, 8192),
+    "YaRN by hand": (32768, {"type": "yarn", "factor": 4.0}, 131072),
+    "YaRN by hand, with the length": (
+        32768,
+        {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 32768,
+        },
+        131072,
+    ),
+    "YaRN by hand, from a length below": (
+        40960,
+        {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 32768,
+        },
+        131072,
+    ),
+    "YaRN stretched already, as Yarn-Llama-2-7b-64k": (
+        65536,
+        {
+            "type": "yarn",
+            "factor": 16.0,
+            "original_max_position_embeddings": 4096,
+            "finetuned": True,
+        },
+        65536,
+    ),
+    "YaRN, whose config says more": (
+        131072,
+        {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 4096},
+        131072,
+    ),
+    "Llama 3.1": (
+        131072,
+        {**LLAMA_3, "factor": 8.0, "original_max_position_embeddings": 8192},
+        131072,
+    ),
+    "Llama 3.2": (
+        131072,
+        {**LLAMA_3, "factor": 32.0, "original_max_position_embeddings": 8192},
+        131072,
+    ),
+    "Llama 3's by hand": (
+        8192,
+        {**LLAMA_3, "factor": 8.0, "original_max_position_embeddings": 8192},
+        65536,
+    ),
+    "Llama 3's by hand, without the length": (
+        8192,
+        {**LLAMA_3, "factor": 8.0},
+        65536,
+    ),
+}
+
+
+@pytest.mark.parametrize(("longest", "rope", "tokens"), LENGTHS.values(), ids=LENGTHS)
+def test_how_long_a_text_may_be(longest, rope, tokens):
+    said = {"max_position_embeddings": longest, "rope_scaling": rope}
+    assert LlamaConfig.from_hf(said).max_positions == tokens

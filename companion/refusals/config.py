@@ -6,6 +6,55 @@ from typing import Any
 
 from companion.rope_scaling import RopeScaling
 
+# Options that change a forward pass, here or in a model that a config may be mistaken
+# for, with the values that leave a Llama as it is; so does null, for each of them.
+ONLY: dict[str, tuple[Any, ...]] = {
+    "sliding_window": (),
+    "hidden_act": ("silu", "swish"),
+    "hidden_activation": ("silu", "swish"),
+    "is_causal": (True,),
+    "position_embedding_type": ("rope", "rotary"),
+    "partial_rotary_factor": (1,),
+    "rotary_pct": (1,),
+    "rotary_emb_fraction": (1,),
+    "embedding_multiplier": (1,),
+    "residual_multiplier": (1,),
+    "lm_head_multiplier": (1,),
+    "logits_scaling": (1,),
+    "logit_scale": (1,),
+    "scale_emb": (1,),
+}
+
+# Those that leave it as it is only where they are off: null, false, 0 or empty.
+OFF = (
+    *("use_sliding_window", "attention_chunk_size", "use_bidirectional_attention"),
+    *("add_cross_attention", "is_encoder_decoder"),
+    *("attn_logit_softcapping", "final_logit_softcapping", "attn_temperature_tuning"),
+    *("query_pre_attn_scalar", "attention_multiplier", "clip_qkv", "qkv_clip"),
+    *("qk_norm", "use_qk_norm", "qk_layernorm", "qkv_bias", "use_qkv_bias"),
+    *("alibi", "use_dynamic_ntk", "use_logn_attn", "rope_interleave"),
+    *("rope_interleaved", "parallel_residual", "use_parallel_residual"),
+    *("scale_depth", "dim_model_base", "per_layer_config", "pruned_heads"),
+    *("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
+    *("quantization_config", "compression_config", "quantization"),
+)
+
+# Lists with an entry for each layer, and the one entry that is computed.
+LAYERS: dict[str, Any] = {"layer_types": "full_attention", "no_rope_layers": 1}
+
+# What Hugging Face's classes of these families do not have.
+ABSENT = {"mistral": ("attention_bias", "mlp_bias")}
+
+# What other architectures call the constant of a LayerNorm, which is not an RMSNorm's.
+OTHER_EPS = ("layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "norm_eps")
+
+REMEDIES = {
+    "sliding_window": "up to that many tokens a full attention is the same: set it to "
+    "null, and max_position_embeddings to the window",
+    "quantization_config": "load the model as it was before, or a GGUF of it",
+    "quantization": "load the model as it was before MLX quantized it, or a GGUF of it",
+}
+
 
 def known_family(config: Mapping[str, Any], families: Mapping[str, Any]) -> str:
     """The model family, refused where its layers are not computed here."""
@@ -20,16 +69,41 @@ def known_family(config: Mapping[str, Any], families: Mapping[str, Any]) -> str:
             f"config has model_type = {family!r}: this package computes only "
             f"{', '.join(map(repr, families))}"
         )
+    made_for = config.get("architectures") or []
+    if not config.get("model_type") and not all(
+        str(name).lower().startswith("llama") for name in made_for
+    ):
+        raise ValueError(
+            f"config has architectures = {made_for} and no model_type: add it, one of "
+            f"{', '.join(map(repr, families))} if it is one of them"
+        )
     return family
 
 
-def check_only(config: Mapping[str, Any], computed: Mapping[str, Any]) -> None:
-    """Refuse an option with another value than the one that is computed."""
-    for name, only in computed.items():
-        if config.get(name, only) not in (only, None):
+def check_options(config: Mapping[str, Any], family: str) -> None:
+    """Refuse an option with another value than the ones that are computed."""
+    off = dict.fromkeys((*OFF, *ABSENT.get(family, ())), ())
+    for name, allowed in {**ONLY, **off}.items():
+        value = config.get(name)
+        if value is None or value in allowed or (name in off and not value):
+            continue
+        only = repr(allowed[0]) if allowed else "models without it"
+        remedy = f"; {REMEDIES[name]}" if name in REMEDIES else ""
+        raise ValueError(
+            f"config has {name} = {value!r}: this package computes only {only}{remedy}"
+        )
+    for name, only in LAYERS.items():
+        given = config.get(name) or []
+        if not isinstance(given, list) or any(each != only for each in given):
             raise ValueError(
-                f"config has {name} = {config[name]!r}: this package computes "
-                f"only {only!r}"
+                f"config has {name} = {given!r}: this package computes only {only!r}, "
+                "in every layer"
+            )
+    for name in OTHER_EPS:
+        if name in config and config.get("rms_norm_eps") is None:
+            raise ValueError(
+                f"config has {name} = {config[name]!r} and no rms_norm_eps: call it "
+                "that if the norms are RMSNorms, which have no bias"
             )
 
 

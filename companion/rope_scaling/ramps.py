@@ -51,6 +51,10 @@ class YarnScaling(RopeScaling):
                 "pair turns slower than another"
             )
 
+    def max_positions(self, trained: int) -> int:
+        """`factor` times the original length, or `trained` if that is more."""
+        return max(trained, int(self.factor * self.original_max_position_embeddings))
+
     @property
     def magnitude(self) -> float:
         """`attention_factor`, or the paper's 0.1·ln(factor) + 1."""
@@ -106,6 +110,15 @@ class Llama3Scaling(RopeScaling):
                 f"low_freq_factor {self.low_freq_factor}: high_freq_factor must be "
                 "the larger"
             )
+
+    def max_positions(self, trained: int) -> int:
+        """`trained`, which Meta's configs have stretched, unless it is the original length:
+        then `factor` times that.
+        """
+        original = self.original_max_position_embeddings
+        return (
+            trained if trained > original else max(trained, int(self.factor * original))
+        )
 
     def frequencies(
         self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]

@@ -50,7 +50,7 @@ class RopeScaling:
         """
 
     def max_positions(self, trained: int) -> int:
-        """Tokens that a text may have where the config says `trained`."""
+        """Tokens that a text may have where max_position_embeddings is `trained`."""
         return trained
 
     @property
@@ -69,11 +69,19 @@ class RopeScaling:
 class LinearScaling(RopeScaling):
     """Position interpolation: every pair turns `factor` times slower.
 
+    The original length only says how long a text may be; it changes no angle.
+
     Source: Chen et al. 2023, "Extending Context Window of Large Language Models via
     Positional Interpolation".
     """
 
     factor: float
+    original_max_position_embeddings: int | None = None
+
+    def max_positions(self, trained: int) -> int:
+        """`factor` times the original length, which is `trained` unless given."""
+        original = self.original_max_position_embeddings or trained
+        return max(trained, int(self.factor * original))
 
     def frequencies(
         self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]
@@ -103,8 +111,8 @@ class DynamicNTKScaling(RopeScaling):
             )
 
     def max_positions(self, trained: int) -> int:
-        """`factor` times the original length."""
-        return int(self.factor * self.original_max_position_embeddings)
+        """`factor` times the original length, or `trained` if that is more."""
+        return max(trained, int(self.factor * self.original_max_position_embeddings))
 
     def frequencies(
         self, head_dim: int, theta: float, position_ids: Int[Tensor, "*batch length"]

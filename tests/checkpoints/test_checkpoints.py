@@ -380,6 +380,14 @@ YARN = {
         ({SCALING + "type": "linear", SCALING + "factor": 0.0}, None),
         ({SCALING + "type": "linear", SCALING + "factor": 2.0}, LinearScaling(2.0)),
         ({SCALING + "factor": 2.0}, LinearScaling(2.0)),
+        (
+            {SCALING + "factor": 2.0, SCALING + "original_context_length": 64},
+            LinearScaling(2.0, 64),
+        ),
+        (
+            {SCALING + "factor": 2.0, SCALING + "original_context_length": 0},
+            LinearScaling(2.0),
+        ),
         ({"llama.rope.scale_linear": 2.0}, LinearScaling(2.0)),
         (
             {"llama.rope.scale_linear": 2.0, SCALING + "factor": 4.0},

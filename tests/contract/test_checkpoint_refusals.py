@@ -1,10 +1,7 @@
 import contextlib
-import gc
 import json
 import struct
-import sys
 import time
-from pathlib import Path
 
 import gguf
 import numpy as np
@@ -13,6 +10,7 @@ import tiny
 import tiny_files
 import torch
 from refusal import said
+from refused import refused
 from safetensors.torch import save_file
 
 from companion import load
@@ -27,34 +25,6 @@ def model():
 @pytest.fixture
 def directory(model, tmp_path):
     return tiny_files.write_directory(tmp_path, model)
-
-
-def open_files(folder):
-    """Files of a folder that this process still holds open or has mapped into memory."""
-    gc.collect()
-    held = [
-        str(link.readlink())
-        for link in Path("/proc/self/fd").iterdir()
-        if link.is_symlink()
-    ]
-    return [
-        line
-        for line in (*held, *Path("/proc/self/maps").read_text().splitlines())
-        if str(folder) in line
-    ]
-
-
-def refused(path, *quotes, error=ValueError):
-    """Assert that `load` refuses a path, quoting these, and leaves nothing behind."""
-    folder = path if path.is_dir() else path.parent
-    before = sorted(folder.iterdir()) if folder.exists() else []
-    with pytest.raises(error, match=said(*quotes)) as caught:
-        load(path, device="cpu")
-    assert type(caught.value) is error
-    del caught
-    assert (sorted(folder.iterdir()) if folder.exists() else []) == before
-    if sys.platform == "linux":
-        assert open_files(folder) == []
 
 
 def rewrite_config(directory, **changes):
@@ -79,12 +49,6 @@ def test_missing_path(tmp_path, name):
         ".gguf",
         error=FileNotFoundError,
     )
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "model.bin", "MODEL"])
-def test_file_of_another_kind(tmp_path, name):
-    (tmp_path / name).write_bytes(b"anything")
-    refused(tmp_path / name, tmp_path / name, ".gguf")
 
 
 def test_bundled_model_not_installed(monkeypatch):
@@ -114,7 +78,7 @@ def test_no_config(directory):
     [
         ("{", ("not JSON",)),
         ("", ("not JSON",)),
-        ("\x00\xff", ("not JSON",)),
+        ("\x00\xff", ("not UTF-8",)),
         ("[1]", ("holds a list", "JSON object")),
     ],
 )
@@ -168,9 +132,7 @@ def test_truncated_safetensors(directory, keep):
 
 def test_foreign_file_named_safetensors(directory):
     (directory / "model.safetensors").write_text("<html>404 Not Found</html>" * 100)
-    refused(
-        directory, directory / "model.safetensors", "not a complete safetensors file"
-    )
+    refused(directory, directory / "model.safetensors", "what a server answered")
 
 
 def test_missing_tensor(directory, model):
@@ -195,7 +157,7 @@ def test_surplus_tensor(directory, model):
     refused(
         directory,
         directory,
-        "surplus 1 tensors",
+        "1 surplus tensor",
         "model.layers.0.self_attn.q_norm.weight",
     )
 
@@ -211,7 +173,7 @@ def test_bias_that_the_config_does_not_say(directory, model):
     rewrite_tensors(
         directory, model, add={"model.layers.0.self_attn.q_proj.bias": torch.ones(16)}
     )
-    refused(directory, "surplus 1 tensors", "model.layers.0.self_attn.q_proj.bias")
+    refused(directory, "1 surplus tensor", "model.layers.0.self_attn.q_proj.bias")
 
 
 def test_tensor_of_another_shape(directory, model):
@@ -249,7 +211,7 @@ def test_weights_of_a_quantized_directory(directory, model):
     scale = {f"{name}.weight_scale": torch.ones(24, 1)}
     packed = torch.ones(24, 16).to(torch.float8_e4m3fn)
     rewrite_tensors(directory, model, add={f"{name}.weight": packed, **scale})
-    refused(directory, directory, "surplus 1 tensors", f"{name}.weight_scale")
+    refused(directory, directory, "1 surplus tensor", f"{name}.weight_scale")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +272,7 @@ def test_tied_head_that_differs_in_its_last_row(directory, model, monkeypatch):
 def test_tied_head_without_an_embedding(directory, model):
     rewrite_config(directory, tie_word_embeddings=True)
     rewrite_tensors(directory, model, drop=("model.embed_tokens.weight",))
-    refused(directory, directory, "lacks 1 tensors", "model.embed_tokens.weight")
+    refused(directory, directory, "lacks 1 tensor", "model.embed_tokens.weight")
 
 
 def test_missing_shard(directory, model):
@@ -426,7 +388,7 @@ def test_truncated_gguf_anywhere(write):
 
 def test_foreign_file_named_gguf(tmp_path):
     path = tmp_path / "tiny.gguf"
-    path.write_text("version https://git-lfs.github.com/spec/v1\n" * 10)
+    path.write_text("anything")
     refused(path, path, "not a complete GGUF file", "magic")
 
 
@@ -503,7 +465,7 @@ def test_gguf_with_metadata_that_is_not_computed(write, name, value):
         ),
         (
             {"llama.block_count": 1},
-            ("surplus 9 tensors", "model.layers.1.input_layernorm.weight"),
+            ("9 surplus tensors", "blk.1.attn_norm.weight"),
         ),
         (
             {"llama.feed_forward_length": 25},
@@ -560,7 +522,7 @@ def test_gguf_with_biases_in_one_layer(tmp_path):
     model, path = tiny.model(attention_bias=True), tmp_path / "tiny.gguf"
     without = ["blk.1.attn_k.bias"]
     tiny_files.write_gguf(path, model.config, model.state_dict(), without=without)
-    refused(path, "lacks 1 tensors", "model.layers.1.self_attn.k_proj.bias")
+    refused(path, "lacks 1 tensor", "model.layers.1.self_attn.k_proj.bias")
 
 
 @pytest.mark.parametrize(
@@ -581,12 +543,12 @@ def test_gguf_with_another_tokenizer(write, metadata, quotes):
 
 def test_gguf_without_a_tensor(write):
     path = write(without=("output_norm.weight",))
-    refused(path, path, "lacks 1 tensors", "model.norm.weight")
+    refused(path, path, "lacks 1 tensor", "model.norm.weight")
 
 
 def test_gguf_with_a_surplus_tensor(write):
     path = write(tensors={"blk.0.attn_q_norm.weight": np.ones(4, np.float32)})
-    refused(path, path, "surplus 1 tensors", "model.layers.0.attn_q_norm.weight")
+    refused(path, path, "1 surplus tensor", "blk.0.attn_q_norm.weight")
 
 
 @pytest.mark.parametrize(
@@ -615,7 +577,7 @@ def test_gguf_with_frequency_factors_and_a_scaling(write):
 @pytest.mark.parametrize("name", ["rope_factors_long", "rope_factors_short"])
 def test_gguf_with_factors_for_two_lengths(write, name):
     path = write(tensors={f"{name}.weight": np.ones(2, np.float32)})
-    refused(path, path, "surplus 1 tensors", f"{name}.weight")
+    refused(path, path, "1 surplus tensor", f"{name}.weight", "longrope")
 
 
 def test_gguf_with_a_name_twice_over(write):

@@ -22,20 +22,105 @@ from companion import (
     [
         ("model_type", "llama4"),
         ("model_type", "qwen2"),
+        ("model_type", "LLaMA"),
         ("hidden_act", "gelu"),
+        ("hidden_activation", "gelu_pytorch_tanh"),
+        ("is_causal", False),
+        ("use_bidirectional_attention", True),
         ("sliding_window", 4096),
+        ("sliding_window", 0),
         ("use_sliding_window", True),
-        ("pretraining_tp", 2),
+        ("attention_chunk_size", 8192),
+        ("attn_logit_softcapping", 50.0),
+        ("final_logit_softcapping", 30.0),
+        ("query_pre_attn_scalar", 256),
+        ("attention_multiplier", 0.0078125),
+        ("embedding_multiplier", 12.0),
+        ("residual_multiplier", 0.22),
+        ("logits_scaling", 8.0),
+        ("logit_scale", 0.0625),
+        ("scale_emb", 12),
+        ("scale_depth", 1.4),
+        ("qk_norm", True),
+        ("use_qk_norm", True),
+        ("qk_layernorm", True),
+        ("qkv_bias", True),
+        ("clip_qkv", 8.0),
+        ("alibi", True),
+        ("position_embedding_type", "alibi"),
+        ("use_parallel_residual", True),
+        ("rope_interleave", True),
         ("num_local_experts", 8),
+        ("num_experts", 64),
+        ("n_routed_experts", 160),
         ("quantization_config", {"bits": 4}),
+        ("compression_config", {"format": "pack-quantized"}),
+        ("quantization", {"group_size": 64, "bits": 4}),
         ("is_encoder_decoder", True),
         ("add_cross_attention", True),
+        ("per_layer_config", {"0": {"intermediate_size": 16}}),
+        ("pruned_heads", {"0": [1]}),
         ("partial_rotary_factor", 0.5),
+        ("rotary_pct", 0.25),
+        ("layer_types", ["full_attention", "sliding_attention"]),
+        ("layer_types", "sliding_attention"),
+        ("no_rope_layers", [1, 0]),
     ],
 )
 def test_option_that_is_not_computed(name, value):
     with pytest.raises(ValueError, match=said(f"{name} = {value!r}", "computes only")):
         LlamaConfig.from_hf(tiny_files.hf_dict(tiny.config(), **{name: value}))
+
+
+@pytest.mark.parametrize("name", ["attention_bias", "mlp_bias"])
+def test_biases_of_a_mistral(name):
+    """Hugging Face's Mistral has none, and passes over those of a file."""
+    options = {"model_type": "mistral", "sliding_window": None, name: True}
+    with pytest.raises(ValueError, match=said(f"{name} = True", "without it")):
+        LlamaConfig.from_hf(tiny_files.hf_dict(tiny.config(), **options))
+
+
+@pytest.mark.parametrize("name", ["GemmaForCausalLM", "MistralForCausalLM"])
+def test_architecture_without_a_model_type(name):
+    """Gemma's tensors have the names of a Llama's."""
+    with pytest.raises(ValueError, match=said(name, "no model_type", "'llama'")):
+        LlamaConfig.from_hf({"architectures": [name]})
+    assert LlamaConfig.from_hf({"architectures": ["LlamaForCausalLM"]}) == LlamaConfig()
+
+
+@pytest.mark.parametrize("name", ["layer_norm_eps", "layer_norm_epsilon", "norm_eps"])
+def test_eps_of_another_norm(name):
+    with pytest.raises(ValueError, match=said(f"{name} = 1e-05", "no rms_norm_eps")):
+        LlamaConfig.from_hf({name: 1e-5})
+    both = LlamaConfig.from_hf({name: 1e-5, "rms_norm_eps": 1e-6})
+    assert both == LlamaConfig(rms_norm_eps=1e-6)
+
+
+def test_remedy_for_a_window():
+    window = {"model_type": "mistral", "sliding_window": 4096}
+    with pytest.raises(
+        ValueError, match=said("set it to null, and max_position_embeddings")
+    ):
+        LlamaConfig.from_hf(window)
+    done = {**window, "sliding_window": None, "max_position_embeddings": 4096}
+    assert LlamaConfig.from_hf(done).max_positions == 4096
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rms_norm_eps", "1e-05"),
+        ("rope_theta", "10000.0"),
+        ("vocab_size", 32000.5),
+        ("vocab_size", float("inf")),
+        ("num_hidden_layers", True),
+        ("attention_bias", 1),
+        ("tie_word_embeddings", "true"),
+    ],
+)
+def test_value_of_another_type(name, value):
+    with pytest.raises(ValueError, match=said(f"{name} is {value!r}", "must be")):
+        LlamaConfig.from_hf({name: value})
 
 
 def test_mistral_with_a_window():
@@ -67,7 +152,16 @@ def test_unknown_kind_of_rope(kind, place, key):
         ({"rope_type": "linear", "factor": 0.0}, ("factor = 0.0", "greater than 0")),
         ({"rope_type": "linear", "factor": float("nan")}, ("factor = nan",)),
         ({"rope_type": "yarn", "factor": 2.0, "truncate": 1}, ("truncate = 1", "bool")),
-        ({"rope_type": "longrope", "short_factor": [1.0]}, ("short_factor", "knows")),
+        ({"rope_type": "longrope", "short_factor": [1.0]}, ("rope_type = 'longrope'",)),
+        ({"type": "mrope", "mrope_section": [1]}, ("rope_type = 'mrope'", "'llama3'")),
+        ({"rope_type": "yarn"}, ("'yarn'", "lacks 'factor'")),
+        ({"factor": 8.0}, ("factor = 8.0", "no rope_type", "'linear'")),
+        ({"low_freq_factor": 1.0}, ("low_freq_factor = 1.0", "no rope_type")),
+        (
+            {"rope_type": "llama3", "type": "yarn", "factor": 8.0},
+            ("rope_type = 'llama3'", "type = 'yarn'", "keep the one"),
+        ),
+        ({"type": "linear", "rope_type": "default"}, ("'default'", "'linear'")),
         ({"rope_type": "default", "mrope_section": [1]}, ("mrope_section", "knows")),
         ({"partial_rotary_factor": 0.5}, ("partial_rotary_factor = 0.5",)),
         ({"full_attention": {"rope_type": "default"}}, ("full_attention", "knows")),

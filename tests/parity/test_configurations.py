@@ -164,6 +164,20 @@ DICTS = {
         "rope_scaling": {**YARN, "rope_type": "dynamic"},
     },
     "finetuned": {"rope_theta": 100.0, "rope_scaling": {**YARN, "finetuned": True}},
+    "a length with a point": {
+        "rope_theta": 100.0,
+        "rope_scaling": {**YARN, "original_max_position_embeddings": 16.0},
+    },
+    "factor as a whole number": {
+        "rope_theta": 100,
+        "rope_scaling": {"type": "linear", "factor": 4},
+    },
+    "linear, whose original length changes nothing": {
+        "rope_theta": 100.0,
+        "rope_scaling": {**YARN, "rope_type": "linear"},
+    },
+    "another name of silu": {"hidden_act": "swish"},
+    "sliced products": {"pretraining_tp": 2},
     "null keys": {"rope_theta": 100.0, "rope_scaling": {**YARN, "beta_fast": None}},
 }
 
@@ -226,6 +240,17 @@ def test_mistral_without_a_window(as_ours):
     theirs = MistralForCausalLM(config).eval().requires_grad_(False)
     ids = torch.randint(97, (2, LENGTH))
     torch.testing.assert_close(as_ours(theirs)(ids), theirs(ids).logits, **TOLERANCE)
+
+
+def test_attention_that_is_not_causal(hf_llama):
+    """Hugging Face computes it, which moves the logits; here it is refused."""
+    causal, other = (hf_llama(is_causal=value) for value in (True, False))
+    other.load_state_dict(causal.state_dict())
+    ids = torch.randint(97, (1, 16))
+    assert (causal(ids).logits - other(ids).logits).abs().max() > 1
+    with pytest.raises(ValueError, match="is_causal = False"):
+        LlamaConfig.from_hf(other.config.to_dict())
+    assert LlamaConfig.from_hf(causal.config.to_dict())
 
 
 def test_lengths_that_follow():

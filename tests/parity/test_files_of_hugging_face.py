@@ -4,6 +4,7 @@ import llama_cpp_golden
 import pytest
 import tiny_files
 import torch
+from safetensors.torch import load_file, save_file
 
 from companion import LlamaConfig, load
 
@@ -33,6 +34,95 @@ def test_directory(hf_llama, tmp_path, options, shard_size):
     loaded, tokenizer = load(tmp_path, device="cpu")
     assert tokenizer is None
     assert_same_logits(loaded, theirs)
+
+
+def read(path):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(path, local_files_only=True).eval()
+
+
+def saved_over(first, second, path):
+    first.save_pretrained(path, max_shard_size="50KB")
+    second.save_pretrained(path)  # removes the shards and leaves their index
+    assert (path / "model.safetensors.index.json").exists()
+
+
+def shards_saved_over(first, second, path):
+    first.save_pretrained(path, max_shard_size="25KB")
+    second.save_pretrained(path, max_shard_size="50KB")
+
+
+def named_by_the_config(first, second, path):
+    first.save_pretrained(path)
+    (path / "model.safetensors").rename(path / "first.safetensors")
+    second.save_pretrained(path)
+    config = json.loads((path / "config.json").read_text())
+    config["transformers_weights"] = "first.safetensors"
+    (path / "config.json").write_text(json.dumps(config))
+
+
+def beside_a_pickle(first, second, path):
+    second.save_pretrained(path)
+    torch.save(first.state_dict(), path / "pytorch_model.bin")
+
+
+def beside_a_consolidated_copy(first, second, path):
+    second.save_pretrained(path, max_shard_size="50KB")
+    weights = {name: x.clone() for name, x in first.state_dict().items()}
+    save_file(weights, path / "consolidated.safetensors")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        saved_over,
+        shards_saved_over,
+        named_by_the_config,
+        beside_a_pickle,
+        beside_a_consolidated_copy,
+    ],
+)
+def test_choice_among_weights(hf_llama, tmp_path, write):
+    first, second = hf_llama(), hf_llama()
+    write(first, second, tmp_path)
+    theirs = read(tmp_path)
+    assert_same_logits(load(tmp_path, device="cpu")[0], theirs)
+    chosen = first if write is named_by_the_config else second
+    assert torch.equal(theirs.lm_head.weight, chosen.lm_head.weight)
+
+
+def test_one_file_and_shards_of_a_newer_save(hf_llama, tmp_path):
+    """Hugging Face then loads the older weights; we say that there are two."""
+    first, second = hf_llama(), hf_llama()
+    first.save_pretrained(tmp_path)
+    second.save_pretrained(tmp_path, max_shard_size="50KB")
+    assert torch.equal(read(tmp_path).lm_head.weight, first.lm_head.weight)
+    with pytest.raises(ValueError, match="older save"):
+        load(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("before", ["", "model.model."], ids=repr)
+def test_base_model(hf_llama, tmp_path, before):
+    """A LlamaModel saved alone, and names with one prefix too many."""
+    theirs = hf_llama(tie_word_embeddings=True)
+    theirs.model.save_pretrained(tmp_path)
+    if before:
+        path = tmp_path / "model.safetensors"
+        weights = {before + name: x for name, x in load_file(path).items()}
+        save_file(weights, path, metadata={"format": "pt"})
+    assert torch.equal(read(tmp_path).lm_head.weight, theirs.lm_head.weight)
+    assert_same_logits(load(tmp_path, device="cpu")[0], theirs)
+
+
+def test_more_rows_than_the_vocabulary_has(hf_llama, tmp_path):
+    hf_llama().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocab_size": 90}))
+    with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
+        read(tmp_path)
+    with pytest.raises(ValueError, match=r"with vocab_size 97 in config\.json it fits"):
+        load(tmp_path, device="cpu")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import tiny
 import torch
 
 from companion import (
@@ -12,6 +13,7 @@ from companion import (
     Llama3Scaling,
     RopeScaling,
     YarnScaling,
+    generate,
 )
 from companion.rope import rope_cos_sin
 from companion.rope_scaling.scaling import inverse_frequencies
@@ -106,6 +108,34 @@ def test_llama3_by_hand():
     stay = (400 * 0.1 / (2 * math.pi) - 1) / 9
     ramp = (1 - stay) * 0.1 / 8 + stay * 0.1
     torch.testing.assert_close(scaled, torch.tensor([1.0, ramp, 0.01 / 8, 0.001 / 8]))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "trained", "tokens"),
+    [
+        (RopeScaling(), 16, 16),
+        (LinearScaling(4.0), 16, 64),
+        (LinearScaling(4.0, 16), 64, 64),
+        (LinearScaling(1.5), 16, 24),
+        (DynamicNTKScaling(4.0, 16), 16, 64),
+        (DynamicNTKScaling(2.0, 16), 64, 64),
+        (YarnScaling(4.0, 16), 16, 64),
+        (YarnScaling(4.0, 16), 32, 64),
+        (YarnScaling(4.0, 16), 128, 128),
+        (Llama3Scaling(8.0, 1.0, 4.0, 16), 16, 128),
+        (Llama3Scaling(8.0, 1.0, 4.0, 16), 64, 64),
+        (FrequencyFactors((1.0, 8.0)), 64, 64),
+    ],
+    ids=str,
+)
+def test_tokens_that_a_text_may_have(scaling, trained, tokens):
+    """A model that was stretched by hand keeps the length that it was trained for."""
+    assert scaling.max_positions(trained) == tokens
+    model = tiny.model(max_position_embeddings=trained, rope_scaling=scaling)
+    prompt = tiny.ids(1, tokens - 2)
+    assert generate(model, prompt, 2).shape == (1, tokens)
+    with pytest.raises(ValueError, match=f"has {tokens} positions"):
+        generate(model, prompt, 3)
 
 
 def test_factors_divide_each_pair():

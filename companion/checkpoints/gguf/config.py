@@ -160,7 +160,8 @@ def gguf_rope_scaling(
             f"it has {prefix}attn_factor = {attn_factor}: supported with 'yarn' alone"
         )
     if factors is None:
-        return LinearScaling(float(factor)) if scaled else None
+        original = metadata.get(prefix + "original_context_length") or None
+        return LinearScaling(float(factor), original) if scaled else None
     if scaled:
         raise ValueError(
             f"it has {prefix}factor = {factor} and rope_freqs.weight: only one of "

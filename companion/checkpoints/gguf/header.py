@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from gguf import GGUF_DEFAULT_ALIGNMENT, GGUFValueType
 
+from companion.checkpoints.refusals.files import check_whole
+
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 LONGEST = 2**24  # no text and no list in a header comes near
@@ -57,11 +59,13 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read what stands before the tensors' data.
 
-    Raises: ValueError for a file that is damaged, big-endian or of another version.
+    Raises: ValueError for a file that is damaged, big-endian, of another version, or no
+    GGUF at all.
     """
     with path.open("rb") as file:
         try:
             if file.read(len(MAGIC)) != MAGIC:
+                check_whole(path)
                 raise DamagedError("its magic bytes are not GGUF")
             check_version(read_number(file, "<u4"), path)
             return read_rest(file)

@@ -1,0 +1,1 @@
+"""What is no checkpoint, or not the one its config describes, in words."""
