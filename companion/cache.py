@@ -30,6 +30,13 @@ class Cache(Protocol):
         """Store new keys and values and count them; give back all of that layer's."""
 
 
+def key_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """What holds the keys of a model in `dtype` to the last bit, under autocast too."""
+    if not refusals.is_autocast(device):
+        return dtype
+    return torch.promote_types(dtype, torch.get_autocast_dtype(device.type))
+
+
 class KVCache:
     """Keys and values of every layer, with room for `max_length` tokens.
 
@@ -92,6 +99,8 @@ class KVCache:
     ) -> KeysAndValues:
         """Write a layer's new keys and values behind the old and count them; return all.
 
+        Under autocast they come in another dtype than the cache has, and go out in it.
+
         Raises: ValueError when they do not fit: another shape, dtype or device, or no
         room left.
         """
@@ -100,7 +109,8 @@ class KVCache:
         self.keys[layer_idx, :, :, start:end] = key
         self.values[layer_idx, :, :, start:end] = value
         self.lengths[layer_idx] = end
-        return self.keys[layer_idx, :, :, :end], self.values[layer_idx, :, :, :end]
+        keys, values = (x[layer_idx, :, :, :end] for x in (self.keys, self.values))
+        return keys.to(key.dtype), values.to(value.dtype)
 
     @guarded_by(refusals.crop)
     def crop(self, length: int) -> None:
@@ -108,7 +118,7 @@ class KVCache:
 
         Raises: ValueError when there are not as many.
         """
-        self.lengths = [length] * len(self.lengths)
+        self.lengths = [int(length)] * len(self.lengths)
 
     @guarded_by(refusals.resized)
     def resized(self, max_length: int) -> "KVCache":

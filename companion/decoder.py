@@ -53,7 +53,8 @@ class LlamaAttention(nn.Module):
         self.num_heads = config.num_attention_heads
         self.num_kv_heads = config.num_key_value_heads
         self.head_dim = config.head_dim
-        hidden, bias = config.hidden_size, config.attention_bias
+        self.hidden_size = hidden = config.hidden_size
+        bias = config.attention_bias
         q_width = self.num_heads * self.head_dim
         kv_width = self.num_kv_heads * self.head_dim
         self.q_proj = nn.Linear(hidden, q_width, bias=bias)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.cache import KVCache
+from companion.cache import KVCache, key_dtype
 from companion.masks import position_ids_from_mask
 from companion.model import LlamaForCausalLM
 from companion.refusals import generate as refusals
@@ -73,9 +73,9 @@ def generate(
     like the one here, such as `companion.fast.compile_decode` makes.
 
     Raises: ValueError for ids outside the vocabulary, an empty prompt, right padding,
-    options out of range (top_k or top_p without a temperature too), more tokens than
-    the model has positions, a cache that does not fit or is changed meanwhile, or NaN
-    to sample from.
+    options out of range (top_k or top_p that limit at temperature 0 too), more tokens
+    than the model has positions, a cache that does not fit or is changed meanwhile, or
+    logits of NaN or infinity.
     """
     stream = generate_stream(
         model,
@@ -115,13 +115,14 @@ def generate_stream(
     batch, length = input_ids.shape
     cache = past_key_values
     if cache is None:
-        sizes = model.config, batch, length + max_new_tokens
+        sizes = model.config, batch, length + int(max_new_tokens)
         with torch.inference_mode():
-            cache = KVCache(*sizes, dtype=model.dtype, device=device)
+            dtype = key_dtype(model.dtype, device)
+            cache = KVCache(*sizes, dtype=dtype, device=device)
     mask = torch.ones_like(input_ids)
     if attention_mask is not None:
         mask = attention_mask.to(device).long()
-    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+    generator = None if seed is None else torch.Generator(device).manual_seed(int(seed))
     limits = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p)
     pick = partial(limits, generator=generator)
     stop = tuple(i for i in stop_tokens if 0 <= i < model.config.vocab_size)
@@ -153,6 +154,7 @@ def stream_tokens(
             else:
                 mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=-1)
                 logits = decode(model, token, mask, cache)
+            refusals.check_stored(cache, mask.shape[1])
             picked = pick(logits)
             token = picked if token is None else torch.where(stopped, token, picked)
             stopped = stopped | torch.isin(token, stop)

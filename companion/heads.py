@@ -64,7 +64,7 @@ class MultiHeadAttention(nn.Module):
     ):
         super().__init__()
         width = num_heads * (head_dim or hidden_size // num_heads)
-        self.num_heads = num_heads
+        self.hidden_size, self.num_heads = hidden_size, num_heads
         self.attend = attend
         self.q_proj = nn.Linear(hidden_size, width, bias=bias)
         self.k_proj = nn.Linear(hidden_size, width, bias=bias)

@@ -26,14 +26,14 @@ def next_token_probabilities(
     temperature between 0 and 1e-30 counts as 1e-30.
     Both limits see what is left of the one before: Hugging Face's order.
 
-    Raises: ValueError for logits of other axes, and a temperature, top_k or top_p out
-    of range.
+    Raises: ValueError for logits of other axes, a row whose largest is no number, and a
+    temperature, top_k or top_p out of range.
     """
     if temperature == 0:
         likeliest = logits.argmax(dim=-1)
         return torch.nn.functional.one_hot(likeliest, logits.shape[-1]).float()
     scaled = logits.float() / max(temperature, COLDEST)
-    if top_k is not None:
+    if top_k:
         scaled = scaled.masked_fill(~among_top_k(scaled, top_k), -math.inf)
     if top_p is not None:
         scaled = scaled.masked_fill(~among_top_p(scaled, top_p), -math.inf)
@@ -65,6 +65,7 @@ def among_top_p(logits: Logits, top_p: float) -> Bool[Tensor, "batch vocab"]:
     return kept.scatter(-1, order, kept)
 
 
+@guarded_by(refusals.choose)
 def choose(
     logits: Logits,
     temperature: float,
@@ -76,10 +77,9 @@ def choose(
 
     The rows of a batch draw from one generator, one after the other.
 
-    Raises: ValueError for logits to draw from that hold NaN or infinity.
+    Raises: ValueError for logits that hold NaN or infinity.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = next_token_probabilities(logits, temperature, top_k, top_p)
-    refusals.check_drawable(probabilities, logits.dtype)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

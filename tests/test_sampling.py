@@ -128,3 +128,34 @@ def test_choose_draws_what_is_left():
     torch.testing.assert_close(
         shares, torch.tensor([4 / 7, 3 / 7, 0, 0]), atol=0.015, rtol=0
     )
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("row", "largest"),
+    [
+        ([torch.nan, 1.0, 2.0], "nan"),
+        ([1.0, torch.inf, 2.0], "inf"),
+        ([-torch.inf] * 3, "-inf"),
+    ],
+)
+@pytest.mark.parametrize("draw", [next_token_probabilities, choose])
+def test_rows_that_choose_no_token_are_refused(draw, row, largest, temperature):
+    logits = torch.tensor([[1.0, 2.0, 3.0], row])
+    with pytest.raises(ValueError, match=f"is {largest}, in row 1 of 2"):
+        draw(logits, temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_tokens_that_someone_has_ruled_out_are_none(temperature):
+    logits = torch.tensor([[-torch.inf, 2.0, -torch.inf]])
+    assert next_token_probabilities(logits, temperature).tolist() == [[0, 1, 0]]
+    assert choose(logits, temperature).tolist() == [1]
+
+
+def test_top_k_of_0_keeps_every_token():
+    logits = torch.randn(2, 9)
+    expected = next_token_probabilities(logits, 0.8, top_p=0.9)
+    assert torch.equal(
+        next_token_probabilities(logits, 0.8, top_k=0, top_p=0.9), expected
+    )

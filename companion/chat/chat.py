@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from companion.cache import KVCache
+from companion.cache import KVCache, key_dtype
 from companion.generate import Decode, decode, generate_stream
 from companion.model import LlamaForCausalLM
 from companion.refusals.generate import check_model, check_seed
@@ -59,13 +59,13 @@ class Chat:
             )
         self.model, self.tokenizer = model, tokenizer
         self.system = system
-        self.max_new_tokens = max_new_tokens
+        self.max_new_tokens = int(max_new_tokens)  # numpy's would wrap around
         self.sampling: dict[str, Any] = {
             "temperature": temperature,
             "top_k": top_k,
             "top_p": top_p,
         }
-        self.seed, self.decode = seed, decode
+        self.seed, self.decode = None if seed is None else int(seed), decode
         self.cache: KVCache | None = None
         self.ids: list[int] = []  # the first cache.length of them are in the cache
         self.reset()
@@ -143,9 +143,8 @@ class Chat:
         """The cache with room for `length` tokens, cropped to what it shares with `ids`."""
         model = self.model
         if self.cache is None:
-            return KVCache(
-                model.config, 1, length, dtype=model.dtype, device=model.device
-            )
+            dtype = key_dtype(model.dtype, model.device)
+            return KVCache(model.config, 1, length, dtype=dtype, device=model.device)
         cache = self.cache
         held = self.ids[: cache.length]
         # at least the last token is run: its logits are what the answer begins with

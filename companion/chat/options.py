@@ -101,7 +101,7 @@ def chosen_decode(model: LlamaForCausalLM, choice: str) -> Decode:
     if choice == "plain" or model.device.type != "cpu":
         return decode
     ready = is_compiled(model)
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         said = "companion: the compiled step writes" if ready else HINT
         print(said, file=sys.stderr)
     return compile_decode(model) if ready else decode

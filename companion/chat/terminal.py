@@ -5,7 +5,6 @@ are streamed, or what follows a prompt.
 import argparse
 import contextlib
 import importlib
-import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -18,14 +17,6 @@ from companion.model import LlamaForCausalLM
 from companion.tokenizers import Tokenizer
 
 HINT = "Chat with the model. Ctrl-C stops an answer, /reset begins anew, /exit or Ctrl-D ends."
-
-
-def take_interrupts() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt. Until a command is imported it ends the
-    process, as `companion/__init__.py` says.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def converse(chat: Chat) -> int:

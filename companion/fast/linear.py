@@ -89,32 +89,6 @@ class DenseLinear(nn.Module):
         return F.linear(x.to(dtype), weight.to(dtype), bias).to(x.dtype)
 
 
-class PackedLinear(nn.Module):
-    """A Linear whose weight is stored in the blocks that oneDNN's kernels multiply.
-
-    The blocks are a second layout of the same numbers, made once: torch's own Linear
-    makes them anew in each call, or multiplies without.
-
-    Source: torch's `mkldnn._linear_pointwise`, which its compiler uses for constant
-    weights.
-    """
-
-    def __init__(self, linear: nn.Linear):
-        super().__init__()
-        self.out_features, self.in_features = linear.weight.shape
-        self.bias = linear.bias
-        blocks = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
-        self.blocks = blocks  # no parameter: it has no strides that could be saved
-
-    def forward(
-        self, x: Float[Tensor, "*batch in_features"]
-    ) -> Float[Tensor, "*batch out_features"]:
-        """`x @ weightᵀ + bias`."""
-        return torch.ops.mkldnn._linear_pointwise(
-            x, self.blocks, self.bias, "none", [], ""
-        )
-
-
 @cache
 def is_faster_widened(dtype: torch.dtype) -> bool:
     """Whether this CPU multiplies numbers of 16 bits clearly faster after a cast to float32:

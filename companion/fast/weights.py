@@ -1,13 +1,20 @@
-"""The same model with its weights stored another way; what is not changed is shared."""
+"""The same model with its weights stored another way; what is not changed lies in the same
+memory.
+"""
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 
 from torch import nn
 
 from companion.fast.compiled.prefill import CompiledDecoderLayer
-from companion.fast.linear import PackedLinear, RowLinear
+from companion.fast.copies import (
+    in_the_same_memory,
+    plain_linears,
+    with_the_same_parameters,
+)
+from companion.fast.linear import RowLinear
+from companion.fast.onednn import PackedLinear
 from companion.fast.quantized import Int4Linear, Int8Linear
 from companion.fast.refusals.models import check_dense, check_groups, check_packable
 from companion.model import LlamaForCausalLM
@@ -25,7 +32,7 @@ def packed(model: LlamaForCausalLM) -> LlamaForCausalLM:
     quantized already.
     """
     check_packable(model)
-    return with_linears(model, PackedLinear)
+    return with_linears(in_the_same_memory(model), PackedLinear)
 
 
 def int8(model: LlamaForCausalLM) -> LlamaForCausalLM:
@@ -38,7 +45,7 @@ def int8(model: LlamaForCausalLM) -> LlamaForCausalLM:
     Raises: ValueError for a model that is packed or quantized already.
     """
     check_dense("int8", model)
-    return with_linears(model, Int8Linear)
+    return with_linears(in_the_same_memory(model), Int8Linear)
 
 
 def int4(model: LlamaForCausalLM) -> LlamaForCausalLM:
@@ -52,38 +59,33 @@ def int4(model: LlamaForCausalLM) -> LlamaForCausalLM:
     """
     check_dense("int4", model)
     check_groups(model)
-    other = with_linears(model, Int4Linear)
-    other.set_submodule("lm_head", Int8Linear(head(model)))
+    other = with_linears(in_the_same_memory(model), Int4Linear)
+    if isinstance(other.lm_head, Int4Linear):
+        other.set_submodule("lm_head", Int8Linear(head(model)))
     return other
 
 
 def with_rows(model: LlamaForCausalLM) -> LlamaForCausalLM:
-    """Every Linear a `RowLinear`, which shares its weight; quantized ones are already."""
-    return with_linears(model, RowLinear)
+    """Every Linear a `RowLinear` of the very same weight; quantized ones are already."""
+    return with_linears(with_the_same_parameters(model), RowLinear)
 
 
-def with_linears(model: LlamaForCausalLM, make: MakeLinear) -> LlamaForCausalLM:
-    """A copy in which `make` has replaced each Linear, and everything else is shared.
+def with_linears(copied: LlamaForCausalLM, make: MakeLinear) -> LlamaForCausalLM:
+    """A copy of a model, in which `make` replaces each Linear that nobody has wrapped.
 
     A tied head becomes a Linear of its own: what is looked up stays as it was. Layers that
     `compile_prefill` made are ordinary ones again, as their programs are of other matrices.
     """
-    shared = {id(x): x for x in model.parameters()}
-    other = deepcopy(model, shared)
-    other.config = replace(model.config, tie_word_embeddings=False)
-    if model.config.tie_word_embeddings:
-        other.lm_head = head(model)
-    for layer in other.model.layers:
+    if copied.config.tie_word_embeddings:
+        copied.lm_head = head(copied)
+    copied.config = replace(copied.config, tie_word_embeddings=False)
+    for layer in copied.model.layers:
         if isinstance(layer, CompiledDecoderLayer):
             layer.become_plain()
-    linears = {
-        name: each
-        for name, each in other.named_modules()
-        if isinstance(each, nn.Linear)
-    }
-    for name, each in linears.items():
-        other.set_submodule(name, make(each))
-    return other
+    for name, each in list(plain_linears(copied)):
+        if type(each) is nn.Linear:
+            copied.set_submodule(name, make(each))
+    return copied
 
 
 def head(model: LlamaForCausalLM) -> nn.Linear:

@@ -18,6 +18,7 @@ from companion.decoder import Mask, PositionEmbeddings, cached_length
 from companion.heads import merge_heads, split_heads
 from companion.hugging_face import refusals
 from companion.hugging_face.attention import Weights, attention_and_weights
+from companion.hugging_face.names import cache_by_either_name
 from companion.mlp import LlamaMLP
 from companion.norm import LlamaRMSNorm
 from companion.refusals import guarded_by
@@ -40,6 +41,7 @@ class LlamaAttention(modeling_llama.LlamaAttention):
         as_config(config)
         super().__init__(config, layer_idx)
 
+    @cache_by_either_name
     @guarded_by(refusals.attention)
     def forward(
         self,
@@ -90,6 +92,7 @@ class LlamaDecoderLayer(modeling_llama.LlamaDecoderLayer):
         self.input_layernorm = LlamaRMSNorm(hidden, eps)
         self.post_attention_layernorm = LlamaRMSNorm(hidden, eps)
 
+    @cache_by_either_name
     @guarded_by(refusals.layer)
     def forward(
         self,

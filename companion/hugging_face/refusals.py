@@ -71,7 +71,7 @@ def attention(
 ) -> None:
     """Refuse what does not fit the config, and options that are not computed."""
     check_options(options)
-    check_input(hidden_states, self.q_proj.in_features, past_key_values)
+    check_input(hidden_states, self.config.hidden_size, past_key_values)
     refusals.check_positions(position_embeddings, hidden_states, self.head_dim)
     if attention_mask is not None:
         refusals.check_mask(attention_mask, hidden_states.shape[1])
@@ -89,7 +89,7 @@ def layer(
 ) -> None:
     """Refuse options that are not computed, and hidden states before they are normed."""
     check_options(options)
-    check_input(hidden_states, self.self_attn.q_proj.in_features, past_key_values)
+    check_input(hidden_states, self.hidden_size, past_key_values)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -102,7 +102,8 @@ def check_options(options: Mapping[str, Any]) -> None:
             continue
         raise ValueError(
             f"{name} = {quoted(value)} was passed to a decoder layer, which does not "
-            "compute it: leave it out, or say it in attention_mask or attend="
+            "compute it: leave it out, say it in attention_mask, or keep Hugging Face's "
+            "own layer"
         )
 
 
@@ -110,8 +111,9 @@ def check_weights(options: Mapping[str, Any], weights: Tensor | None) -> None:
     """Refuse to return no weights when they were asked for."""
     if options.get("output_attentions") and weights is None:
         raise ValueError(
-            "output_attentions = True and attend returns no weights: "
-            "companion.hugging_face.attention_interface does"
+            "output_attentions = True and attend returns no weights: in its place, "
+            "AttentionInterface.register(name, companion.hugging_face.attention_interface) "
+            "does, or model.set_attn_implementation('eager')"
         )
 
 

@@ -1,5 +1,6 @@
 """A checkpoint of which each rank reads its own share, and never holds the rest."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,9 @@ def load_share(
     """
     path, whole, tensors, tokenizer = opened(source, dtype)
     model = split_model(whole, mesh)
-    bar = tqdm(
-        list(model.named_parameters()), f"Loading {path.name}", None, disable=None
-    )
+    hide = None if sys.stderr else True  # as in `load`
+    parameters = list(model.named_parameters())
+    bar = tqdm(parameters, f"Loading {path.name}", None, disable=hide)
     for name, parameter in bar:
         put(model, name, filled(parameter, tensors[name], mesh, dtype))
     if whole.config.tie_word_embeddings:

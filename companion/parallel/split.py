@@ -9,7 +9,6 @@ Models Using Model Parallelism", section 3. There the head's loss is computed fr
 split logits; here every rank gets all logits, to choose the same token from.
 """
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from torch.distributed.tensor.parallel import (
 )
 
 from companion.decoder import LlamaAttention, LlamaDecoderLayer
+from companion.fast.copies import in_the_same_memory, with_the_same_parameters
 from companion.heads import MultiHeadAttention
 from companion.model import LlamaForCausalLM
 from companion.parallel.refusals import check_ranks, check_whole, model_sizes
@@ -69,7 +69,7 @@ def split_layer(layer: LlamaDecoderLayer, mesh: DeviceMesh) -> LlamaDecoderLayer
     """A rank's share of a decoder layer; called as before, by all ranks together.
 
     `x + Σ_rank attention_rank(norm(x))`, then `x + Σ_rank mlp_rank(norm(x))`. A new
-    layer: matrices are copied in part, norms shared with `layer`. All ranks must hold
+    layer: matrices are copied in part, norms lie where those of `layer` do. All ranks must hold
     the same `layer`, as nothing is sent here.
 
     Raises: ValueError for sizes that the ranks do not divide, and for a layer that is
@@ -112,7 +112,7 @@ def split_model(model: LlamaForCausalLM, mesh: DeviceMesh) -> LlamaForCausalLM:
 def shared_out(module: Module, mesh: DeviceMesh, plan: Plan) -> Module:
     """A copy that holds this rank's part of the matrices in `plan`, and of the heads."""
     check_whole(module)
-    other = deepcopy(module, {id(x): x for x in module.parameters()})
+    other = in_the_same_memory(module)
     # src_data_rank=None: each rank cuts its part out of its own copy
     parallelize_module(other, mesh, plan, src_data_rank=None)
     for each in other.modules():
@@ -127,7 +127,7 @@ def with_head(model: LlamaForCausalLM) -> LlamaForCausalLM:
     """The model, with a Linear for the head that has the embedding's weight if it is tied."""
     if not model.config.tie_word_embeddings:
         return model
-    other = deepcopy(model, {id(x): x for x in model.parameters()})
+    other = with_the_same_parameters(model)
     vocab, hidden = model.model.embed_tokens.weight.shape
     other.lm_head = nn.Linear(hidden, vocab, bias=False, device="meta")
     other.lm_head.weight = model.model.embed_tokens.weight

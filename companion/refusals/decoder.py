@@ -17,7 +17,7 @@ def attention(
     past_key_values: Any = None,
 ) -> None:
     """Refuse what does not fit the config: hidden states, angles, a mask, a cache."""
-    check_input(hidden_states, self.q_proj.in_features, past_key_values)
+    check_input(hidden_states, self.hidden_size, past_key_values)
     check_positions(position_embeddings, hidden_states, self.head_dim)
     if attention_mask is not None:
         check_mask(attention_mask, hidden_states.shape[1])
@@ -35,7 +35,7 @@ def layer(
     """Refuse hidden states of another width, before they are normed; its attention
     refuses the rest before anything is written.
     """
-    check_input(hidden_states, self.self_attn.q_proj.in_features, past_key_values)
+    check_input(hidden_states, self.self_attn.hidden_size, past_key_values)
 
 
 def check_input(hidden_states: Tensor, hidden_size: int, past_key_values: Any) -> None:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from companion.cache import KVCache
 from companion.model import LlamaForCausalLM
-from companion.refusals.cache import check_whole
+from companion.refusals.cache import check_made_for, check_text, check_whole
 from companion.refusals.masks import padding_mask
-from companion.refusals.model import check_ids
+from companion.refusals.model import check_computable, check_ids, check_own_cache
 from companion.refusals.numbers import is_integer
 from companion.refusals.sampling import check_sampling
 
@@ -30,7 +30,7 @@ def generate_stream(
 ) -> None:
     """Refuse a model, prompts, options or a cache that cannot be generated from."""
     check_request(model, input_ids, max_new_tokens, attention_mask, stop_tokens, seed)
-    check_sampling(temperature, top_k, top_p)
+    check_sampling(temperature, top_k, top_p, model.config.vocab_size)
     if past_key_values is not None:
         check_cache(past_key_values, model, input_ids, max_new_tokens)
 
@@ -63,7 +63,7 @@ def check_request(
     check_seed(seed)
     check_stop_tokens(stop_tokens)
     positions = model.config.max_positions
-    if length + max_new_tokens > positions:
+    if length + int(max_new_tokens) > positions:  # a small int of numpy wraps around
         raise ValueError(
             f"the prompt has {length} tokens and {max_new_tokens} new ones are asked "
             f"for, but the model has {positions} positions (config.max_positions): "
@@ -84,6 +84,7 @@ def check_model(model: object) -> None:
             "Face model companion.hugging_face.from_hugging_face(hf_model) makes one "
             "with the same weights; or call hf_model.generate"
         )
+    check_computable(model.dtype)
 
 
 def check_seed(seed: int | None) -> None:
@@ -96,12 +97,16 @@ def check_seed(seed: int | None) -> None:
 
 def check_stop_tokens(stop_tokens: Collection[int]) -> None:
     """Refuse what is no collection of token ids."""
-    listed = isinstance(stop_tokens, Collection) and not isinstance(stop_tokens, str)
-    if not listed or not all(is_integer(token) for token in stop_tokens):
-        raise ValueError(
-            f"stop_tokens is {stop_tokens!r}: it must be a list of token ids, such as "
-            "tokenizer.stop_ids"
-        )
+    remedy = "tokenizer.stop_ids, or () for none"
+    if is_integer(stop_tokens):
+        remedy = f"[{stop_tokens}]"
+    elif isinstance(stop_tokens, Tensor):
+        remedy = "stop_tokens.flatten().tolist()"
+    elif isinstance(stop_tokens, Collection) and all(map(is_integer, stop_tokens)):
+        return
+    raise ValueError(
+        f"stop_tokens is {stop_tokens!r}: it must be a list of token ids, such as {remedy}"
+    )
 
 
 def check_attention_mask(attention_mask: Tensor, input_ids: Tensor) -> None:
@@ -127,47 +132,11 @@ def check_attention_mask(attention_mask: Tensor, input_ids: Tensor) -> None:
 def check_cache(
     cache: KVCache, model: LlamaForCausalLM, input_ids: Tensor, max_new_tokens: int
 ) -> None:
-    """Refuse a cache that was not made for this model and batch, or does not fit the text.
-
-    Raises: ValueError that quotes both lengths and says what to do.
-    """
-    if not isinstance(cache, KVCache):
-        raise ValueError(
-            f"past_key_values is a {type(cache).__name__}: make a "
-            "KVCache(model.config, batch, max_length)"
-        )
+    """Refuse a cache that was not made for this model and batch, or does not fit the text."""
+    check_own_cache(cache)
     check_whole(cache)
-    batch, length = input_ids.shape
-    made_for = (*cache.shape, cache.keys.dtype, cache.keys.device)
-    config = model.config
-    needed = (
-        config.num_hidden_layers,
-        batch,
-        config.num_key_value_heads,
-        cache.max_length,
-        config.head_dim,
-        model.dtype,
-        model.device,
-    )
-    if made_for != needed:
-        raise ValueError(
-            f"past_key_values was made for (layers, batch, kv_heads, max_length, "
-            f"head_dim, dtype, device) = {written(made_for)} and this call needs "
-            f"{written(needed)}: make another KVCache"
-        )
-    if cache.length >= length:
-        raise ValueError(
-            f"past_key_values holds {cache.length} tokens and input_ids has {length}: "
-            "pass the whole text, cached tokens included and at least one more, or "
-            f"forget the last ones with crop({length - 1})"
-        )
-    room = length + max(max_new_tokens, 1) - 1  # the last token chosen is not run
-    if cache.max_length < room:
-        raise ValueError(
-            f"past_key_values has room for {cache.max_length} tokens, and {length} "
-            f"with {max_new_tokens} new ones need {room}: enlarge it with "
-            f"resized({room})"
-        )
+    check_made_for(cache, model.config, len(input_ids), model.dtype, model.device)
+    check_text(cache, input_ids.shape[1], int(max_new_tokens))
 
 
 def check_unchanged(cache: KVCache, expected: int) -> None:
@@ -183,6 +152,14 @@ def check_unchanged(cache: KVCache, expected: int) -> None:
         )
 
 
-def written(made_for: tuple[Any, ...]) -> str:
-    """Sizes, dtype and device as one would write them."""
-    return f"({', '.join(map(str, made_for))})"
+def check_stored(cache: KVCache, expected: int) -> None:
+    """Refuse a `decode` that has not stored what it ran, or more than that.
+
+    Raises: ValueError that quotes both lengths.
+    """
+    if cache.length != expected:
+        raise ValueError(
+            f"decode has left {cache.length} tokens in the cache and {expected} have been "
+            "run: it must run the model once for each token, with the cache that it is "
+            "given, model.model(token[:, None], attention_mask, position_ids, cache)"
+        )

@@ -51,7 +51,7 @@ def self_attention(
     is_causal: bool = False,
 ) -> None:
     """Refuse hidden states of another width than the layer's."""
-    check_hidden_size(hidden_states, self.q_proj.in_features)
+    check_hidden_size(hidden_states, self.hidden_size)
 
 
 def check_hidden_size(hidden_states: Tensor, hidden_size: int) -> None:

@@ -30,12 +30,18 @@ def padding_mask(attention_mask: Tensor) -> None:
             "kv_len), 1 for a real token and 0 for padding, counting the cached "
             "tokens too"
         )
-    unread = torch.compiler.is_compiling() or attention_mask.is_meta
-    if attention_mask.is_floating_point() or not (
-        unread or ((attention_mask == 0) | (attention_mask == 1)).all()
-    ):
+    if torch.compiler.is_compiling() or attention_mask.is_meta:
+        marks = not attention_mask.is_floating_point()
+    else:
+        marks = bool(((attention_mask == 0) | (attention_mask == 1)).all())
+    if not marks:
         raise ValueError(
-            f"attention_mask of {attention_mask.dtype} holds values other than the "
-            "integers 0 and 1: 1 marks a real token and 0 padding; an additive mask "
-            "goes to the layer, not to the model"
+            f"attention_mask of {attention_mask.dtype} holds values other than 0 and 1: "
+            "1 marks a real token and 0 padding; an additive mask goes to the layer, "
+            "not to the model"
+        )
+    if attention_mask.is_floating_point():
+        raise ValueError(
+            f"attention_mask is {attention_mask.dtype}: pass its 0 and 1 as integers, "
+            "attention_mask.long()"
         )

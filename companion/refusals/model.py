@@ -1,5 +1,6 @@
 """What a model refuses, before anything is computed."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,12 +19,18 @@ def model(
 ) -> None:
     """Refuse ids without an embedding, a mask of other tokens, and a cache without room."""
     check_ids(input_ids, self.config.vocab_size)
+    check_computable(self.embed_tokens.weight.dtype)
     past, q_len = 0, input_ids.shape[1]
     if past_key_values is not None:
         check_own_cache(past_key_values)
         check_whole(past_key_values)
         past = past_key_values.length
         check_room(past, past_key_values.max_length, q_len)
+    if not isinstance(position_ids, Tensor | None):
+        raise ValueError(
+            f"position_ids is a {type(position_ids).__name__}: pass a tensor, "
+            "torch.tensor([positions]), (batch, length)"
+        )
     if attention_mask is not None:
         check_tokens_marked(attention_mask, input_ids, past)
 
@@ -52,17 +59,26 @@ def check_own_cache(past_key_values: object) -> None:
         )
 
 
+def check_computable(dtype: torch.dtype) -> None:
+    """Refuse weights that torch keeps and does not compute with."""
+    if dtype.itemsize < 2:
+        raise ValueError(
+            f"the weights are {dtype}, which torch stores and does not compute with: "
+            "model.to(torch.bfloat16)"
+        )
+
+
 def check_ids(input_ids: Tensor, vocab_size: int) -> None:
     """Refuse ids that the embedding has no row for, before a GPU kernel trips on them."""
     if not isinstance(input_ids, Tensor):
         raise ValueError(
-            f"input_ids is a {type(input_ids).__name__}: pass torch.tensor([ids]), "
-            "(batch, length)"
+            f"input_ids is a {type(input_ids).__name__}: pass a tensor of ids, (batch, "
+            f"length), {as_tensor(input_ids)}"
         )
     if input_ids.ndim != 2 or input_ids.dtype not in (torch.int32, torch.int64):
         raise ValueError(
             f"input_ids is {input_ids.dtype} {tuple(input_ids.shape)}: it must be "
-            "integers, int64 or int32, (batch, length); for one list of ids, torch.tensor([ids])"
+            f"integers, int64 or int32, (batch, length): {as_ids(input_ids)}"
         )
     if torch.compiler.is_compiling() or input_ids.is_meta or not input_ids.numel():
         return
@@ -73,3 +89,28 @@ def check_ids(input_ids: Tensor, vocab_size: int) -> None:
             f"input_ids contains {wrong.item()}: the vocabulary has {vocab_size} "
             f"tokens, 0 to {vocab_size - 1}"
         )
+
+
+def as_tensor(ids: Any) -> str:
+    """How ids in something else than a tensor become one."""
+    if isinstance(ids, str):
+        return "torch.tensor([tokenizer.encode(text)])"
+    if isinstance(ids, Mapping):
+        return (
+            "inputs['input_ids'], and attention_mask=inputs['attention_mask'] beside it"
+        )
+    if hasattr(ids, "ids"):
+        return "torch.tensor([encoding.ids])"
+    if hasattr(ids, "ndim"):  # numpy's
+        return "torch.as_tensor(ids)" + ("[None]" if ids.ndim == 1 else "")
+    rows = isinstance(ids, Sequence) and len(ids) and isinstance(ids[0], Sequence)
+    return f"torch.tensor({'ids' if rows else '[ids]'})"
+
+
+def as_ids(x: Tensor) -> str:
+    """How a tensor of another kind or of other axes becomes one of ids."""
+    if x.dtype == torch.bool:
+        return "is it the attention_mask?"
+    axes = {0: "[None, None]", 1: "[None]", 2: ""}.get(x.ndim, ".flatten(0, -2)")
+    kind = "" if x.dtype in (torch.int32, torch.int64) else ".long()"
+    return f"pass input_ids{axes}{kind}"

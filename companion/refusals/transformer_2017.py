@@ -36,7 +36,7 @@ def attend_to_memory(
     attn_mask: Tensor | None = None,
 ) -> None:
     """Refuse a memory that the hidden states cannot attend to."""
-    check_memory(hidden_states, memory, self.q_proj.in_features)
+    check_memory(hidden_states, memory, self.hidden_size)
 
 
 def decoder_layer(
@@ -47,7 +47,7 @@ def decoder_layer(
     memory_mask: Tensor | None = None,
 ) -> None:
     """Refuse a memory that the hidden states cannot attend to."""
-    check_memory(hidden_states, memory, self.linear1.in_features)
+    check_memory(hidden_states, memory, self.self_attn.hidden_size)
 
 
 def sinusoidal_positions(

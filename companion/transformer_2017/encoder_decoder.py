@@ -42,7 +42,7 @@ class CrossAttention(nn.Module):
         attend: Attend = scaled_dot_product_attention,
     ):
         super().__init__()
-        self.num_heads = num_heads
+        self.hidden_size, self.num_heads = hidden_size, num_heads
         self.attend = attend
         self.q_proj = nn.Linear(hidden_size, hidden_size)
         self.k_proj = nn.Linear(hidden_size, hidden_size)

@@ -39,7 +39,7 @@ def assert_refused(capsys, *quotes):
         (["the", "--temperature", "-1"], ("temperature is -1.0",)),
         (["the", "--temperature", "nan"], ("temperature is nan",)),
         (["the", "--top-k", "5"], ("temperature is 0", "top_k")),
-        (["the", "--temperature", "1", "--top-k", "0"], ("top_k is 0",)),
+        (["the", "--temperature", "1", "--top-k", "-1"], ("top_k is -1",)),
         (["the", "--temperature", "1", "--top-p", "2"], ("top_p is 2.0",)),
         (["the", "--system", "be"], ("--system", "PROMPT")),
         (["\udc80"], ("no valid Unicode",)),
@@ -63,6 +63,17 @@ def test_piped_message_that_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("a" * 128 + "\nthe\n"))
     assert main(["--model", str(path)]) == 2
     assert_refused(capsys, "128 positions", "reset()")
+
+
+def test_piped_line_in_another_encoding(tmp_path, monkeypatch, capsys):
+    model = tiny.model()
+    path = tmp_path / "chat.gguf"
+    template = {"tokenizer.chat_template": "{{ messages[-1].content }}"}
+    tiny_files.write_gguf(path, model.config, model.state_dict(), metadata=template)
+    lines = io.TextIOWrapper(io.BytesIO("café\n".encode("latin-1")), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", lines)
+    assert main(["--model", str(path)]) == 2
+    assert_refused(capsys, "not utf-8", "0xe9", "iconv -f LATIN1 -t utf-8")
 
 
 def test_directory_that_cannot_be_read(tmp_path, capsys):

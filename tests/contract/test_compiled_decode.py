@@ -1,10 +1,12 @@
 """A compiled decode step writes the same tokens in one graph, for every position."""
 
 import shutil
+from functools import partial
 
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 from refusal import said
 
 from companion import KVCache, fast, generate
@@ -39,6 +41,35 @@ def test_tokens_are_those_of_the_ordinary_loop(name, tied):
     expected = generate(model, ids, 12)
     with_attend(model, fast.attention[name])
     assert torch.equal(generate(model, ids, 12, decode=compiled(model)), expected)
+
+
+@pytest.mark.parametrize(
+    "attend",
+    [
+        partial(fast.tiled, q_block=16, kv_block=4),
+        partial(fast.blocks, q_block=2),
+        partial(scaled_dot_product_attention, scale=0.5),
+        F.scaled_dot_product_attention,
+        lambda *given, **options: fast.sdpa(*given, **options),
+    ],
+)
+def test_any_attention(attend):
+    model = with_attend(small(), attend)
+    ids = tiny.ids(2, 6)
+    found = generate(model, ids, 12, decode=compiled(model))
+    assert torch.equal(found, generate(model, ids, 12))
+
+
+def test_attention_that_cannot_be_traced():
+    def attend(query, *given, **options):
+        sign = 1 if query.sum() > 0 else -1  # as a number, which a graph has not
+        return sign * scaled_dot_product_attention(query, *given, **options)
+
+    model = with_attend(small(), attend)
+    with pytest.raises(
+        ValueError, match=said("could not be traced", "ordinary decode")
+    ):
+        generate(model, tiny.ids(1, 3), 3, decode=compiled(model))
 
 
 @pytest.mark.parametrize("make", [fast.int8, fast.int4])

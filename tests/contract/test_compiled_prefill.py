@@ -344,3 +344,11 @@ def test_a_model_whose_dtype_changed_after_it_was_compiled():
     # hidden states of the old dtype, as nothing else reaches the programs
     with pytest.raises(ValueError, match=said("torch.bfloat16", "compile_prefill")):
         layer(torch.randn(1, 3, 32))
+
+
+def test_kernels_do_not_replace_a_norm_that_does_more():
+    model = small()
+    norm = model.model.layers[1].post_attention_layernorm
+    norm.register_forward_hook(lambda module, given, out: out * 2)
+    with pytest.raises(ValueError, match=said("layers.1.post_attention_layernorm")):
+        fast.with_kernels(model)

@@ -12,7 +12,7 @@ import torch
 from refusal import said
 
 from companion import fast, generate
-from companion.fast.compiled import ahead, store
+from companion.fast.compiled import ahead, building, store
 from companion.fast.compiled.decode import OnCPU
 from companion.fast.compiled.programs import LayerStep, layer_program
 
@@ -223,7 +223,7 @@ def written():
 def test_a_second_start_compiles_nothing(kept, monkeypatch):
     assert len(list(kept.glob("compiled/*.pt2"))) == 2
     assert len(list(kept.glob("compiled/*"))) == 2
-    monkeypatch.setattr(ahead, "worker", None)  # it would be called
+    monkeypatch.setattr(building, "worker", None)  # it would be called
     written()
 
 
@@ -257,8 +257,8 @@ def test_without_a_compiler(folder, monkeypatch):
 
 def test_a_compiler_that_ends_badly(folder, monkeypatch, tmp_path):
     broken = tmp_path / "broken.py"
-    broken.write_text("import sys; sys.stdin.read(); sys.exit('no such register')")
-    monkeypatch.setattr(ahead, "WORKER", broken)
+    broken.write_text("import sys; sys.stdin.readline(); sys.exit('no such register')")
+    monkeypatch.setattr(building, "WORKER", broken)
     model = tiny.model(**SIZES)
     with pytest.raises(ValueError, match=said("no such register")):
         generate(model, tiny.ids(1, 4), 3, decode=fast.compile_decode(model))

@@ -43,7 +43,7 @@ def angles():
     [
         ({"attention_maks": torch.ones(3, 3)}, ("attention_maks", "a tensor (3, 3)")),
         ({"is_causal": False}, ("is_causal = False", "attention_mask")),
-        ({"softcap": 50.0}, ("softcap = 50.0", "attend=")),
+        ({"softcap": 50.0}, ("softcap = 50.0", "own layer")),
         ({"sliding_window": 4}, ("sliding_window = 4",)),
         ({"cache": "paged"}, ("cache = 'paged'",)),
     ],
@@ -159,7 +159,11 @@ def test_sliding_window_without_its_mask():
 
 def test_attention_weights_that_are_not_returned():
     with pytest.raises(
-        ValueError, match=said("output_attentions", "returns no weights")
+        ValueError,
+        match=said(
+            "returns no weights",
+            "AttentionInterface.register(name, companion.hugging_face.attention_interface)",
+        ),
     ):
         call(
             as_attention_interface(scaled_dot_product_attention), output_attentions=True

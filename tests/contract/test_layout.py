@@ -144,5 +144,7 @@ def test_what_reads_files_is_imported_when_it_is_asked_for():
         "companion.load"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert run.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of gguf")
+    assert run.stderr.splitlines()[-1].startswith(
+        "ModuleNotFoundError: import of tokenizers"
+    )
     assert run.stderr.count("Traceback") == 1

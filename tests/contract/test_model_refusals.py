@@ -120,9 +120,11 @@ def test_step_that_failed_midway():
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", [torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn, "bfloat16"]
+)
 def test_cache_of_no_floats(dtype):
-    with pytest.raises(ValueError, match=said(f"dtype is {dtype}", "floating point")):
+    with pytest.raises(ValueError, match=said(f"dtype is {dtype!r}", "floating point")):
         KVCache(tiny.config(), 1, 8, dtype=dtype)
 
 
@@ -242,22 +244,6 @@ def test_id_outside_the_vocabulary(model, wrong):
         generate(model, ids, 1)
 
 
-@pytest.mark.parametrize(
-    "ids",
-    [
-        torch.zeros(1, 3),
-        torch.zeros(3, dtype=torch.long),
-        torch.zeros(1, 1, 3, dtype=torch.long),
-    ],
-)
-def test_ids_of_another_kind(model, ids):
-    with pytest.raises(
-        ValueError,
-        match=said(ids.dtype, tuple(ids.shape), "batch, length", "torch.tensor([ids])"),
-    ):
-        model(ids)
-
-
 @pytest.mark.parametrize("shape", [(2, 4), (1, 5), (2, 6)])
 def test_attention_mask_of_another_width(model, shape):
     with pytest.raises(
@@ -360,9 +346,9 @@ REQUESTS = {
         zeros(1, 3), 5, {"temperature": True},
         ("temperature is True", "must be a number"),
     ),
-    "top_k of 0": (
-        zeros(1, 3), 5, {"temperature": 1.0, "top_k": 0},
-        ("top_k is 0", "1 or more"),
+    "top_k below 0": (
+        zeros(1, 3), 5, {"temperature": 1.0, "top_k": -1},
+        ("top_k is -1", "0 or None to keep every token"),
     ),
     "top_k as a share": (
         zeros(1, 3), 5, {"temperature": 1.0, "top_k": 0.9},
@@ -415,7 +401,7 @@ REQUESTS = {
     ),
     "another kind of cache": (
         zeros(1, 3), 5, {"past_key_values": ((),)},
-        ("past_key_values is a tuple", "KVCache(model.config, batch, max_length)"),
+        ("past_key_values is a tuple", "KVCache(model.config, batch_size, max_length)"),
     ),
     "too many tokens": (zeros(1, 100), 29, {}, ("100 tokens", "29 new", "128 positions", "for 28")),
     "too long a prompt": (zeros(1, 129), 0, {}, ("129 tokens", "128 positions", "ask for 0")),
@@ -455,10 +441,15 @@ def test_generation_mask_of_other_values(model, run, mask):
         ({}, 7, 2, ("holds 7 tokens", "input_ids has 5", "crop(4)")),
         ({"max_length": 6}, 3, 3, ("room for 6", "5 with 3", "resized(7)")),
         ({"max_length": 4}, 3, 0, ("room for 4", "5 with 0", "resized(5)")),
-        ({"batch_size": 2}, 0, 2, ("(2, 2, 2, 9, 4,", "(2, 1, 2, 9, 4,")),
+        (
+            {"batch_size": 2},
+            0,
+            2,
+            ("(2, 2, 2, 9, 4)", "(2, 1, 2, 9, 4)", "KVCache(model.config, 1, 9"),
+        ),
         ({"dtype": torch.float64}, 0, 2, ("torch.float64", "torch.float32")),
         ({"device": "meta"}, 0, 2, ("meta", "cpu")),
-        ({"head_dim": 8}, 0, 2, ("(2, 1, 2, 9, 8,", "(2, 1, 2, 9, 4,")),
+        ({"head_dim": 8}, 0, 2, ("(2, 1, 2, 9, 8)", "(2, 1, 2, 9, 4)")),
     ],
     ids=str,
 )
@@ -524,15 +515,6 @@ def test_model_of_another_class(run, tied):
 def test_model_that_torch_compile_has_wrapped(model):
     ids = tiny.ids(1, 3)
     assert torch.equal(generate(torch.compile(model), ids, 2), generate(model, ids, 2))
-
-
-@pytest.mark.parametrize("run", [generate, generate_stream])
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nothing_to_draw_from(run, value):
-    broken = tiny.model()
-    broken.model.norm.weight.fill_(value)
-    with pytest.raises(ValueError, match=said("NaN", "torch.float32", "weights")):
-        list(run(broken, zeros(1, 3), 2, temperature=1.0))
 
 
 # ---- a cache that someone else changes

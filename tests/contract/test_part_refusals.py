@@ -90,13 +90,19 @@ def test_padding_mask_of_other_axes(shape):
     [
         torch.tensor([[0, 2]]),
         torch.tensor([[-1, 1]]),
-        torch.ones(1, 2),
         torch.tensor([[0.0, float("-inf")]]),
     ],
 )
 def test_padding_mask_of_other_values(mask):
     with pytest.raises(ValueError, match=said(mask.dtype, "0 and 1", "real token")):
         padding_mask(mask)
+
+
+def test_padding_mask_of_floats_that_are_0_and_1():
+    mask = torch.tensor([[0.0, 1.0]])
+    with pytest.raises(ValueError, match=said(mask.dtype, "attention_mask.long()")):
+        padding_mask(mask)
+    assert padding_mask(mask.long()).tolist() == [[[[False, True]]]]
 
 
 # ---- norm and RoPE

@@ -1,11 +1,13 @@
 """A recorded step: what it copies, what it keeps, and when it records again."""
 
+from functools import partial
+
 import tiny
 import torch
 
 from companion import KVCache, fast, generate
 from companion.fast.compiled import one_token
-from companion.fast.compiled.decode import compiled_decode
+from companion.fast.compiled.decode import compiled_decode, in_one_graph
 from companion.fast.recorded import Recorded
 
 
@@ -58,6 +60,21 @@ def test_another_cache_or_batch_is_recorded_anew():
         found = generate(model, ids, 6, decode=decode)
         assert torch.equal(found, generate(model, ids, 6))
         assert recorder.recordings == times
+
+
+def test_one_graph_is_for_any_number_of_prompt_lengths():
+    """More lengths than torch compiles a function for, and several batches."""
+    model = tiny.model()
+    torch._dynamo.utils.counters.clear()
+    step = in_one_graph(lambda *given: one_token(model, *given), "aot_eager")
+    step = Recorded(step, Recorder())
+    decode = partial(compiled_decode, step, model)
+    sizes = [(1, length) for length in range(2, 14)] + [(2, 3), (3, 5), (5, 4), (4, 9)]
+    for batch, length in sizes:
+        ids = tiny.ids(batch, length)
+        found = generate(model, ids, 4, decode=decode)
+        assert torch.equal(found, generate(model, ids, 4))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 4
 
 
 def test_a_resized_cache_is_another():

@@ -6,12 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from companion.fast.linear import (
-    PackedLinear,
-    RowLinear,
-    is_faster_widened,
-    stored,
-)
+from companion.fast.linear import RowLinear, is_faster_widened, stored
+from companion.fast.onednn import PackedLinear
 from companion.fast.quantized import (
     GROUP,
     Int4Linear,

@@ -1,5 +1,7 @@
 """What a rank holds, by cutting for each rank in this process, where nothing is sent."""
 
+import sys
+
 import pytest
 import tiny
 import tiny_files
@@ -61,10 +63,22 @@ def test_the_model_itself_stays_whole(fake):
     with fake(0, 3) as mesh:
         rank = split_model(model, mesh)
         norm, own = model.model.norm.weight, rank.model.norm.weight
-        assert own is norm
+        assert own.data_ptr() == norm.data_ptr()
     assert (model.config.num_attention_heads, rank.config.num_attention_heads) == (3, 1)
     assert model.model.layers[0].self_attn.num_kv_heads == 3
     assert all(torch.equal(before[name], x) for name, x in model.state_dict().items())
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_converted_share_leaves_the_model_as_it_was(fake, tied):
+    model = tiny.model(vocab_size=264, tie_word_embeddings=tied)
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    with fake(0, 2) as mesh:
+        split_model(model, mesh).bfloat16().requires_grad_(True)
+    for name, x in model.state_dict(keep_vars=True).items():
+        assert x.dtype == torch.float32
+        assert not x.requires_grad
+        assert torch.equal(x, before[name])
 
 
 def test_the_cache_of_a_rank_has_its_kv_heads(fake):
@@ -104,6 +118,16 @@ def test_one_rank_is_the_model(alone):
         assert torch.equal(rank(ids), model(ids))
     assert torch.equal(generate(rank, ids, 8), generate(model, ids, 8))
     assert collectives(rank, ids) == []
+
+
+def test_loaded_without_a_stderr(tmp_path, alone, monkeypatch):
+    """Which a service may lack, and a bar would be written to."""
+    model = tiny.model()
+    path = tiny_files.write_directory(tmp_path, model)
+    monkeypatch.setattr(sys, "stderr", None)
+    read, _ = load_share(path, alone)
+    for name, weight in local(read).items():
+        assert torch.equal(weight, model.get_parameter(name)), name
 
 
 @pytest.mark.parametrize(

@@ -4,29 +4,26 @@ is kept, and called without Python between one program and the next.
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
-from tqdm import tqdm
 
 from companion.attention import scaled_dot_product_attention
 from companion.fast.compiled import store
-from companion.fast.compiled.programs import Program, traits
-from companion.fast.refusals.compiled import check_built
+from companion.fast.compiled.building import built
+from companion.fast.compiled.programs import Program, is_known, traits
+from companion.fast.refusals.compiled import needs_room
 
 # Runs a program: its weights and its arguments in one list.
 Run = Callable[[list[Tensor]], Sequence[Tensor]]
-WORKER = Path(__file__).with_name("worker.py")
-EXPORTED, PACKAGE, LOG = "exported.pt2", "program.pt2", "log"
 
 
 @torch.inference_mode(mode=False)
@@ -61,21 +58,47 @@ def eager(exported: ExportedProgram) -> Run:
 def compiled(programs: Mapping[Hashable, Program]) -> dict[Hashable, Run]:
     """Each program's package, from the store or compiled now, ready to be called.
 
-    Raises: ValueError when there is no C++ compiler, or it fails.
+    Raises: ValueError when there is no C++ compiler, or it fails, or no room for files.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        names = {of: identity(program) for of, program in programs.items()}
-        found = {of: store.find(name) for of, name in names.items() if name}
-        packages = {of: package for of, package in found.items() if package}
-        missing = {of: x for of, x in programs.items() if of not in packages}
-        for of, package in built(missing, Path(scratch)).items():
-            packages[of] = package
+    names = {of: identity(program) for of, program in programs.items()}
+    runs = {of: run for of, name in names.items() if name and (run := kept(name))}
+    missing = {of: program for of, program in programs.items() if of not in runs}
+    if not missing:
+        return runs
+    with scratch_folder() as scratch:
+        for of, package in built(missing, scratch).items():
+            with needs_room():
+                runs[of] = loaded(package)
             name = names[of]
             if name and (problem := store.keep(name, package)):
                 warnings.warn(
-                    f"compiled for this process alone: {problem}", stacklevel=2
+                    f"compiled for this process alone: {problem}; {store.VARIABLE} names "
+                    "another folder",
+                    stacklevel=2,
                 )
-        return {of: loaded(package) for of, package in packages.items()}
+    return runs
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder to compile in: in $TMPDIR, where torch will unpack what it loads, if set."""
+    with needs_room():
+        folder = tempfile.TemporaryDirectory(
+            dir=os.environ.get("TMPDIR") or None,
+            ignore_cleanup_errors=True,  # a compiler that is killed may take a moment
+        )
+    with folder as name:
+        yield Path(name)
+
+
+def kept(name: str) -> Run | None:
+    """A package of the store, ready to be called; None where there is none, or none that
+    this machine can load.
+    """
+    package = store.find(name)
+    with suppress(RuntimeError):
+        return loaded(package) if package else None
+    return None
 
 
 def is_kept(program: Program) -> bool:
@@ -93,59 +116,6 @@ def loaded(package: Path) -> Run:
         str(package), name, one_thread, runners, device
     )
     return loader.run
-
-
-def built(programs: Mapping[Hashable, Program], scratch: Path) -> dict[Hashable, Path]:
-    """Compile programs side by side, each in a process of its own."""
-    folders = {of: scratch / str(i) for i, of in enumerate(programs)}
-    workers: dict[Hashable, subprocess.Popen[bytes]] = {}
-    # disable=None: a bar on a terminal, silence in a file or a notebook
-    hide = None if programs else True
-    title = "Compiling for this processor, once"
-    try:
-        with tqdm(total=len(programs), desc=title, unit="program", disable=hide) as bar:
-            for of, folder in folders.items():
-                workers[of] = worker(folder)
-            for of, program in programs.items():  # meanwhile they import torch
-                torch.export.save(program.exported(), folders[of] / EXPORTED)
-                if begin := workers[of].stdin:
-                    begin.close()
-            for of, process in workers.items():
-                while process.poll() is None:
-                    time.sleep(0.1)
-                    bar.refresh()  # of the seconds
-                check_built(process.returncode, folders[of] / LOG)
-                bar.update()
-    finally:
-        for process in workers.values():
-            process.kill()
-            process.wait()
-    return {of: folder / PACKAGE for of, folder in folders.items()}
-
-
-def worker(folder: Path) -> subprocess.Popen[bytes]:
-    """A process that compiles a program, when its input is closed: from a file in `folder`
-    into another.
-    """
-    folder.mkdir()
-    files = [str(WORKER), str(folder / EXPORTED), str(folder / PACKAGE)]
-    command = [
-        sys.executable,
-        "-P",
-        *files,
-    ]  # its own folder is not to be imported from
-    environment = {
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),
-        "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"),
-    }
-    with (folder / LOG).open("w") as log:
-        return subprocess.Popen(
-            command,
-            env=os.environ | environment,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-        )
 
 
 def identity(program: Program) -> str | None:
@@ -169,12 +139,9 @@ def identity(program: Program) -> str | None:
 
 
 def is_ours(module: nn.Module) -> bool:
-    """Whether a module is all that its class says, and the class torch's or the package's."""
-    hooks = module._forward_hooks, module._forward_pre_hooks
-    ours = type(module).__module__.startswith(("companion.", "torch.nn."))
+    """Whether a module is known, and attends in the plain form."""
     attend = vars(module).get("attend", scaled_dot_product_attention)
-    own = attend is scaled_dot_product_attention and "forward" not in vars(module)
-    return ours and own and not any(hooks)
+    return is_known(module) and attend is scaled_dot_product_attention
 
 
 @cache

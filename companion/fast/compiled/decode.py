@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.attention import scaled_dot_product_attention
+from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import KVCache
 from companion.decoder import LlamaDecoderLayer
 from companion.fast.blocks import blocks
@@ -51,10 +51,11 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
     `decode`. On a GPU the step is compiled as one graph and recorded as a CUDA graph, once
     for each cache, which it reads whole; a model `with_kernels` is recorded as it is,
     without a compiler. `generate` makes a cache of its own unless it is handed one:
-    `past_key_values`, cropped for another text, keeps the recording.
+    `past_key_values`, cropped for another text, keeps the recording. Under autocast a step
+    computes in the weights' dtype all the same.
 
-    Raises: ValueError for a packed model; in a step, for another model, a cache that does
-    not fit, or when nothing can be compiled.
+    Raises: ValueError for a packed model, for a hook where no step comes by; in a step, for
+    another model, a cache that does not fit, or when nothing can be compiled.
     """
     check_compilable(model, backend)
     on_gpu = model.device.type == "cuda"
@@ -62,9 +63,15 @@ def compile_decode(model: LlamaForCausalLM, backend: str = "inductor") -> Decode
     if not on_gpu and not has_kernels(model):
         step = OnCPU(model, backend)
     elif not has_kernels(model):
-        # cuBLAS has a product with one token, so that the weights stay as they are
-        step = torch.compile(step, fullgraph=True, dynamic=False, backend=backend)
+        step = in_one_graph(step, backend)
     return partial(compiled_decode, Recorded(step) if on_gpu else step, model)
+
+
+def in_one_graph(step: Callable[..., Tensor], backend: str) -> Callable[..., Tensor]:
+    """A step compiled as it is: cuBLAS has a product with one token. The second room or
+    batch that comes makes symbols of both, and any other is the same graph.
+    """
+    return torch.compile(step, fullgraph=True, backend=backend)
 
 
 def is_compiled(model: LlamaForCausalLM) -> bool:
@@ -89,16 +96,25 @@ def compiled_decode(
     mask = padding_mask(attention_mask)
     if isinstance(step, Recorded):  # the room, whose size a recording needs to stay
         mask = torch.nn.functional.pad(mask, (0, cache.max_length - cache.length - 1))
-    logits = step(
-        token[:, None],
-        attention_mask.sum(dim=-1, keepdim=True) - 1,  # padding has no position
-        mask,
-        torch.tensor([cache.length], device=token.device),
-        cache.keys.unbind(),
-        cache.values.unbind(),
-    )
+    with torch.autocast(token.device.type, enabled=False):  # nor was it compiled so
+        logits = step(
+            token[:, None],
+            attention_mask.sum(dim=-1, keepdim=True) - 1,  # padding has no position
+            mask,
+            torch.tensor([cache.length], device=token.device),
+            cache.keys.unbind(),
+            cache.values.unbind(),
+        )
     cache.lengths = [cache.length + 1] * len(cache.lengths)  # the step wrote by itself
     return logits
+
+
+def form(attend: Attend) -> Attend:
+    """The form of attention that a partial is of, if it chooses blocks alone."""
+    if not isinstance(attend, partial) or attend.args:
+        return attend
+    blocks_alone = {"q_block", "kv_block"}.issuperset(attend.keywords)
+    return attend.func if blocks_alone else attend
 
 
 class OnCPU:
@@ -112,9 +128,10 @@ class OnCPU:
         self.dtype = model.dtype
         layers = cast(Iterable[LlamaDecoderLayer], self.model.model.layers)
         for layer in layers:
-            if layer.self_attn.attend in FOR_MANY_QUERIES:
+            if form(layer.self_attn.attend) in FOR_MANY_QUERIES:
                 layer.self_attn.attend = scaled_dot_product_attention
         self.layers = [LayerStep(layer) for layer in layers]
+        self.kinds = [traits(module) for module in self.layers]
         self.last = LastStep(self.model.model.norm, self.model.lm_head)
         self.weights = [list(weights_of(module).values()) for module in self.layers]
         self.last_weights = list(weights_of(self.last).values())
@@ -124,8 +141,8 @@ class OnCPU:
     def programs(self, one: bool) -> dict[Hashable, Program]:
         """What is to be compiled: a program for each kind of layer, and the last."""
         found: dict[Hashable, Program] = {
-            traits(module): layer_program(self.model, module, one)
-            for module in self.layers
+            kind: layer_program(self.model, module, one)
+            for kind, module in zip(self.kinds, self.layers, strict=True)
         }
         found["last"] = last_program(self.model, self.last, one)
         return found
@@ -160,4 +177,4 @@ class OnCPU:
     def compile(self, one: bool) -> tuple[list[Run], Run]:
         """What runs each layer, and what runs the end."""
         runs = ready(self.programs(one), self.backend)
-        return [runs[traits(module)] for module in self.layers], runs["last"]
+        return [runs[kind] for kind in self.kinds], runs["last"]

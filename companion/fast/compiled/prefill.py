@@ -1,12 +1,11 @@
 """`compile_prefill`: layers in which all that stands around attention is compiled."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from copy import deepcopy
 from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.attention import Attend, scaled_dot_product_attention
 from companion.cache import Cache
@@ -18,6 +17,7 @@ from companion.decoder import (
     Query,
     cached_length,
 )
+from companion.fast import copies
 from companion.fast.compiled.ahead import Run, ready
 from companion.fast.compiled.pieces import (
     AfterAttention,
@@ -26,7 +26,7 @@ from companion.fast.compiled.pieces import (
     before_program,
 )
 from companion.fast.compiled.programs import Program, traits, weights_of
-from companion.fast.linear import DenseLinear, RowLinear, is_faster_widened
+from companion.fast.linear import DenseLinear, is_faster_widened
 from companion.fast.refusals.compiled import check_same_dtype
 from companion.fast.refusals.models import check_layers
 from companion.fast.sdpa import sdpa
@@ -52,7 +52,7 @@ def compile_prefill(
     elsewhere than on a CPU, and for another backend than `"inductor"` and `"aot_eager"`.
     """
     check_layers(model, backend)
-    other = deepcopy(model, {id(x): x for x in model.parameters()})
+    other = copies.in_the_same_memory(model)
     pieces = Pieces(other, backend)
     for i, layer in enumerate(other.model.layers):
         layer.__class__ = CompiledDecoderLayer
@@ -66,12 +66,11 @@ class Pieces:
     def __init__(self, model: LlamaForCausalLM, backend: str):
         self.config, self.dtype, self.backend = model.config, model.dtype, backend
         self.widened = is_faster_widened(model.dtype)
-        alone = deepcopy(model.model, {id(x): x for x in model.parameters()})
+        alone = copies.with_the_same_parameters(model.model)
         self.modules: list[tuple[BeforeAttention, AfterAttention]] = []
         for layer in cast(Iterable[LlamaDecoderLayer], alone.layers):
-            for name, each in list(layer.named_modules()):
-                if isinstance(each, nn.Linear | RowLinear):
-                    layer.set_submodule(name, DenseLinear(each, self.widened))
+            for name, each in list(copies.plain_linears(layer)):
+                layer.set_submodule(name, DenseLinear(each, self.widened))
             layer.self_attn.attend = scaled_dot_product_attention  # in no program
             self.modules.append((BeforeAttention(layer), AfterAttention(layer)))
         self.kinds = [tuple(map(traits, both)) for both in self.modules]
@@ -80,6 +79,10 @@ class Pieces:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pieces":
         """A copy of the model has the same programs, and gives them its own weights."""
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was compiled, which is ready again when it is needed."""
+        return {**vars(self), "runs": {}}
 
     @torch.inference_mode(mode=False)  # whose tensors cannot be traced
     def programs(self) -> dict[Hashable, Program]:
@@ -96,14 +99,13 @@ class Pieces:
     ) -> Sequence[Tensor]:
         """Run a piece of the layer at that place, by that layer's weights."""
         weights = list(weights_of(piece).values())
-        check_same_dtype(
-            "model", "compile_prefill", self.dtype, piece.norm.weight.dtype
-        )
-        if not self.runs:
-            self.runs = ready(self.programs(), self.backend)
+        check_same_dtype("model", "compile_prefill", self.dtype, weights[0].dtype)
         kind = self.kinds[place][isinstance(piece, AfterAttention)]
-        # programs were compiled for contiguous arguments, and look at no stride
-        return self.runs[kind]([*weights, *(x.contiguous() for x in rows)])
+        with torch.autocast("cpu", enabled=False):  # nor is it traced so
+            if not self.runs:
+                self.runs = ready(self.programs(), self.backend)
+            # programs were compiled for contiguous arguments, and look at no stride
+            return self.runs[kind]([*weights, *(x.contiguous() for x in rows)])
 
 
 class CompiledDecoderLayer(LlamaDecoderLayer):

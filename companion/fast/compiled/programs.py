@@ -5,7 +5,9 @@ Batch, length and the cache's room are symbols. No value of them is another prog
 for a batch of one, whose products are sums of rows.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jaxtyping
@@ -15,6 +17,8 @@ from torch.export import Dim, ExportedProgram
 
 from companion.decoder import LlamaDecoderLayer
 from companion.fast.compiled.step import run_layer
+from companion.fast.copies import is_unchanged
+from companion.fast.refusals.compiled import untraceable
 from companion.model import LlamaForCausalLM
 
 ANY = Dim.DYNAMIC
@@ -89,13 +93,16 @@ class Program:
                 (weights, *self.arguments),
                 dynamic_shapes=([{}] * len(weights), self.symbols),
             )
+        except Exception as error:  # torch has a dozen kinds for what it cannot trace
+            raise untraceable(error) from error
         finally:
             jaxtyping.config.update("jaxtyping_disable", checked)
 
 
 def traits(module: nn.Module) -> tuple[object, ...]:
     """What a program of a module depends on but for its arguments: the classes in it, the
-    numbers that tracing makes constants of, what attends, and its weights' layout.
+    numbers that tracing makes constants of, what attends, and its weights' layout; of a
+    module that is not ours, or hooked, all that it holds.
     """
     constants = [
         (name, type(each).__qualname__, key, value)
@@ -103,12 +110,35 @@ def traits(module: nn.Module) -> tuple[object, ...]:
         for key, value in vars(each).items()
         if isinstance(value, int | float) and key != "layer_idx"
     ]
-    attend = [vars(each).get("attend") for each in module.modules()]
+    attend = [settled(vars(each).get("attend")) for each in module.modules()]
+    theirs = [settled(vars(x)) for x in module.modules() if not is_known(x)]
     weights = [
         (name, tuple(x.shape), x.stride(), x.dtype)
         for name, x in weights_of(module).items()
     ]
-    return *constants, *attend, *weights
+    return *constants, *attend, *weights, *theirs
+
+
+def is_known(module: nn.Module) -> bool:
+    """Whether a module is all that its class says, and the class torch's or the package's."""
+    ours = type(module).__module__.startswith(("companion.", "torch.nn.modules."))
+    return ours and is_unchanged(module) and not module._buffers
+
+
+def settled(value: Any) -> object:
+    """A value to compare by: equal where programs that are made with it are."""
+    if isinstance(value, nn.Parameter):
+        return None  # an argument of the program
+    if isinstance(value, partial):
+        return settled((value.func, value.args, value.keywords))
+    if isinstance(value, dict):
+        return tuple((key, settled(x)) for key, x in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(settled, value))
+    if isinstance(value, nn.Module):
+        return type(value)  # is looked at by itself
+    is_value = isinstance(value, Hashable) and not isinstance(value, Tensor)
+    return value if is_value else id(value)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 VARIABLE = "COMPANION_CACHE"
@@ -18,11 +19,17 @@ KEPT = "compiled"
 
 
 def folder() -> Path:
-    """Where packages are kept: $COMPANION_CACHE, or the user's cache folder."""
+    """Where packages are kept: $COMPANION_CACHE, or the user's cache folder.
+
+    Raises: FileNotFoundError for a user without a home, as a container's may be.
+    """
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen, KEPT)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise FileNotFoundError("this user has no home folder") from error
     return Path(base, "shape-of-attention", KEPT)
 
 
@@ -33,9 +40,10 @@ def key(*parts: object) -> str:
 
 def find(name: str) -> Path | None:
     """The package of that name, if it can be trusted and is whole."""
-    path = folder() / f"{name}.pt2"
-    if is_own(path.parent) and is_own(path) and is_whole(path):
-        return path
+    with contextlib.suppress(FileNotFoundError):  # no folder, nothing in it
+        path = folder() / f"{name}.pt2"
+        if is_own(path.parent) and is_own(path) and is_whole(path):
+            return path
     return None
 
 
@@ -44,22 +52,30 @@ def keep(name: str, package: Path) -> str | None:
 
     It appears there at once or not at all, so that two processes may do the same.
     """
-    target, part = folder() / f"{name}.pt2", None
+    try:
+        target = folder() / f"{name}.pt2"
+    except FileNotFoundError as error:
+        return str(error)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_own(target.parent):
             return f"{target.parent} is not this user's alone"
-        handle, written = tempfile.mkstemp(dir=target.parent, suffix=".part")
-        part = Path(written)
+        put(package, target)
+    except OSError as error:
+        return f"{target.parent}: {error.strerror or error}"
+    return None
+
+
+def put(package: Path, target: Path) -> None:
+    """Copy a file to where it is whole or not at all, whatever ends the copying."""
+    handle, written = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    part = Path(written)
+    try:
         with os.fdopen(handle, "wb") as out, package.open("rb") as source:
             shutil.copyfileobj(source, out)
         part.replace(target)
-    except OSError as error:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                part.unlink()
-        return f"{target.parent}: {error.strerror or error}"
-    return None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def is_own(path: Path) -> bool:
@@ -77,8 +93,9 @@ def is_own(path: Path) -> bool:
 
 def is_whole(path: Path) -> bool:
     """Whether every file in a package has the checksum that it was written with."""
+    damage = zipfile.BadZipFile, zlib.error, EOFError, ValueError
     try:
         with zipfile.ZipFile(path) as package:
             return package.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError):
+    except (OSError, RuntimeError, *damage):  # RuntimeError: what it cannot read at all
         return False

@@ -4,7 +4,6 @@ Beside the seven products a layer launches two norms, one RoPE, one attention (t
 single query), one SwiGLU, the cache's two writes and the last addition.
 """
 
-from copy import deepcopy
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -21,6 +20,7 @@ from companion.decoder import (
     Query,
 )
 from companion.fast import kernels
+from companion.fast.copies import in_the_same_memory
 from companion.fast.kernels.refusals import DTYPES, installed
 from companion.fast.refusals.models import check_kernels
 from companion.mlp import LlamaMLP
@@ -123,7 +123,7 @@ def with_kernels(
     one that has kernels already.
     """
     check_kernels(model)
-    other = deepcopy(model, {id(x): x for x in model.parameters()})
+    other = in_the_same_memory(model)
     for module in other.modules():
         if type(module) in FORMS:
             # the same parameters and attributes, another forward

@@ -1,14 +1,15 @@
 """What the fast forms of a model refuse, with what to do instead."""
 
-import torch
 from torch import Tensor, nn
 
 from companion.cache import KVCache
 from companion.decoder import LlamaAttention, LlamaDecoderLayer
+from companion.fast.copies import is_unchanged, plain_linears
 from companion.fast.kernels.refusals import check_kernel
-from companion.fast.linear import PackedLinear, RowLinear
+from companion.fast.linear import RowLinear
+from companion.fast.onednn import PACKED, PackedLinear
 from companion.fast.quantized import GROUP
-from companion.model import LlamaForCausalLM
+from companion.model import LlamaForCausalLM, LlamaModel
 from companion.norm import LlamaRMSNorm
 from companion.refusals.cache import check_room, check_whole
 from companion.refusals.generate import check_model
@@ -40,7 +41,7 @@ def check_packable(model: LlamaForCausalLM) -> None:
             f"the model is on {model.device}: packed is a layout for CPUs, elsewhere "
             "use the model as it is"
         )
-    if model.dtype not in (torch.float32, torch.bfloat16):
+    if model.dtype not in PACKED:
         raise ValueError(
             f"the model is {model.dtype}: oneDNN packs torch.float32 and "
             "torch.bfloat16; convert with model.to(dtype), or use it as it is"
@@ -52,7 +53,7 @@ def check_groups(model: LlamaForCausalLM) -> None:
 
     Raises: ValueError that names the layer and its width.
     """
-    for path, each in model.model.named_modules():
+    for path, each in plain_linears(model.model):
         if isinstance(each, nn.Linear) and each.in_features % GROUP:
             raise ValueError(
                 f"model.{path} has in_features {each.in_features}, which groups of "
@@ -72,6 +73,13 @@ def check_compilable(model: LlamaForCausalLM, backend: str) -> None:
     if backend not in BACKENDS:
         raise ValueError(
             f"backend is {backend!r}: it must be one of {', '.join(BACKENDS)}"
+        )
+    if type(model.model).forward is not LlamaModel.forward or not is_unchanged(
+        model.model
+    ):
+        raise ValueError(
+            "model.model has a hook or a forward of its own, which a compiled model does not "
+            "call: put it on model.model.layers or on model.model.norm, or remove it"
         )
     for path, each in model.named_modules():
         if isinstance(each, PackedLinear):
@@ -100,6 +108,11 @@ def check_layers(model: LlamaForCausalLM, backend: str) -> None:
                 f"{type(attention).__name__}: compile_prefill takes LlamaDecoderLayers "
                 "with LlamaAttention, as load makes them"
             )
+        if not (isinstance(attention, nn.Module) and is_unchanged(attention)):
+            raise ValueError(
+                f"model.layers.{i}.self_attn has a hook or a forward of its own, between which "
+                "compile_prefill would cut: put it on the layer or its o_proj, or remove it"
+            )
 
 
 def check_places(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> None:
@@ -127,8 +140,8 @@ def check_places(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> None
         if (x.dtype, x.device) != (model.dtype, model.device) or not x.is_contiguous():
             raise ValueError(
                 f"the cache's {name} are {x.dtype} on {x.device} and the model {model.dtype} "
-                f"on {model.device}: make it with the model's dtype and device, and leave it "
-                "contiguous"
+                f"on {model.device}: make it with dtype=model.dtype and device=model.device, "
+                "leave it contiguous, and compile for no torch.autocast of another dtype"
             )
 
 
@@ -145,6 +158,14 @@ def check_kernels(model: LlamaForCausalLM) -> None:
             "the model is compiled for prompts on a CPU: give with_kernels the model that "
             "compile_prefill was given"
         )
+    for i, layer in enumerate(model.model.layers):
+        norm = layer.post_attention_layernorm
+        if type(norm) is not LlamaRMSNorm or not is_unchanged(norm):
+            raise ValueError(
+                f"model.layers.{i}.post_attention_layernorm is a {type(norm).__name__} or has "
+                "a hook, and the kernel that takes its place adds before it norms: use the "
+                "model as it is"
+            )
     weight = model.model.norm.weight
     check_kernel("rms_norm", "the model as it is", **{"the model": weight})
 
