@@ -16,7 +16,11 @@ with suppress(ModuleNotFoundError):  # which `gpu_check` does without
     settings.register_profile(
         "repeatable", derandomize=True, deadline=None, database=None, max_examples=60
     )
-    settings.load_profile("repeatable")
+    # `make properties`: what is rare has a chance too
+    settings.register_profile(
+        "thorough", settings.get_profile("repeatable"), max_examples=2000
+    )
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
