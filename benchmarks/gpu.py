@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import whole
+
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 450.0
 NO_GPU, NEXT_PROCESS = 1, 3  # how a process of cases may end, besides well
@@ -70,10 +72,8 @@ def cases() -> list[Case]:
 
 
 def keep(path: Path, result: dict) -> None:
-    """Write it so that whoever reads it finds the old one or the new one whole."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    """Write it so that whoever reads it finds the old one or the new one."""
+    whole.write(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def own(path: Path, start: float) -> dict:

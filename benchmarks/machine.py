@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+import whole
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -47,5 +48,5 @@ def commit() -> str:
 def write(name: str, result: dict) -> None:
     """Keep the raw figures of a day in results/."""
     path = RESULTS / f"{name}-{result['date']}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {path.relative_to(Path.cwd())}")
+    whole.write(path, json.dumps(result, indent=1) + "\n")
+    print(f"written to {path}")

@@ -99,14 +99,22 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return prepare(options)()
     except BrokenPipeError:  # the reader has gone, as in `| head`: nobody to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        write_nowhere()
         return 0
     except KeyboardInterrupt:
-        print()
+        try:
+            print(flush=True)
+        except OSError:  # the reader has got the same Ctrl-C
+            write_nowhere()
         return 130
     except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
         print(f"companion: {error or type(error).__name__}", file=sys.stderr)
         return 2
+
+
+def write_nowhere() -> None:
+    """What is still to be written is thrown away, without an error at Python's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """A model out, as the directory that Hugging Face's library, vLLM and others load."""
 
 import json
-import os
-import shutil
 from dataclasses import asdict, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from companion.config import LlamaConfig
@@ -37,6 +37,7 @@ def export(model: LlamaForCausalLM, directory: str | Path) -> Path:
 
     Raises: ValueError for a model that is split, packed or quantized, for a RoPE
     scaling that Hugging Face has no name for, and for a directory with files in it.
+    OSError for a disk that is full or takes nothing.
     """
     check_model(model)
     check_whole(model)
@@ -45,18 +46,20 @@ def export(model: LlamaForCausalLM, directory: str | Path) -> Path:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ValueError(f"{target} is there already: export to a new directory")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.mkdir()
-    try:
+    hidden = f".{target.name}."
+    with TemporaryDirectory(".part", prefix=hidden, dir=target.parent) as scratch:
+        part = Path(scratch, target.name)  # whose mode is that of any new directory
+        part.mkdir()
         (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         tensors = {name: x.contiguous() for name, x in model.state_dict().items()}
-        save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
+        try:
+            save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
+        except SafetensorError as error:  # the library's word for a full disk
+            raise OSError(f"{target} cannot be written: {error}") from error
         # for whoever may read config.json: the library's file is its owner's alone
         mode = (part / "config.json").stat().st_mode
         (part / "model.safetensors").chmod(mode)
         part.replace(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return target
 
 

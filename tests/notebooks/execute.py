@@ -1,6 +1,7 @@
 """Run notebooks in place and store what they print: `make notebooks`."""
 
 import argparse
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,9 +36,19 @@ def execute(path: Path) -> str | None:
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-    nbformat.write(notebook, path)
+    store(notebook, path)
     print(f"{path}: stored", flush=True)
     return None
+
+
+def store(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a notebook, whole or not at all, whatever ends the writing."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        nbformat.write(notebook, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def main() -> None:

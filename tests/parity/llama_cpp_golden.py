@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path += [
+    str(Path(__file__).parents[1]),
+    str(Path(__file__).parents[2] / "benchmarks"),
+]
 import tiny
 import tiny_files
+import whole
 
 from companion import LlamaForCausalLM
 
@@ -89,10 +93,11 @@ def main(python: str) -> None:
             out = subprocess.run(command, check=True, capture_output=True, text=True)
             version, logits[name] = json.loads(out.stdout.splitlines()[-1])
     rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in logits.items())
-    STORED.write_text(
+    whole.write(
+        STORED,
         f'{{"recorded_with": "llama-cpp-python {version}",\n'
         '"logits": "of tokens 0 to 7, after every eighth token of IDS",\n'
-        f'"cases": {{\n{rows}\n}}}}\n'
+        f'"cases": {{\n{rows}\n}}}}\n',
     )
 
 

@@ -5,6 +5,7 @@ from hashlib import file_digest, sha256
 from importlib.metadata import version
 
 import torch
+import whole
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
@@ -39,7 +40,7 @@ def kept(folder):
     answer = folder / f"{'-'.join(key)}.json"
     with FileLock(folder / "lock"):
         if not answer.exists():
-            answer.write_text(json.dumps(read(path)))
+            whole.write(answer, json.dumps(read(path)))
         return json.loads(answer.read_text())
 
 

@@ -15,6 +15,7 @@ import tiny
 import tiny_files
 import torch
 import torch.nn.functional as F
+import whole
 from exchanged import with_our_layers
 
 from companion import (
@@ -623,6 +624,6 @@ def test_encoder_decoder(station, x):
 def test_page(station):
     page = station.page()
     if os.environ.get("WRITE_LEDGER"):
-        PAGE.write_text(page, encoding="utf-8")
+        whole.write(PAGE, page)
     written = PAGE.read_text(encoding="utf-8")
     assert claims(written) == claims(page), "run `make ledger` and commit the page"
