@@ -44,6 +44,7 @@ from companion.show.measurements.roofline import (
     roofline_figure,
 )
 from companion.show.measurements.speeds import machine_of, speeds, speeds_figure
+from companion.show.messages import messages
 from companion.show.source import source
 from companion.show.tables import amount, table
 
@@ -72,6 +73,7 @@ __all__ = [
     "machine_roofline",
     "mask_figure",
     "measured",
+    "messages",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",
