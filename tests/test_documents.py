@@ -26,7 +26,13 @@ def test_the_api_page_has_every_public_name():
 
 def test_one_address_everywhere():
     """A fork that moves has to be able to find every place that names the repository."""
-    files = ["README.md", "pyproject.toml", "CITATION.cff", "_config.yml"]
+    files = [
+        "README.md",
+        "SECURITY.md",
+        "pyproject.toml",
+        "CITATION.cff",
+        "_config.yml",
+    ]
     files += [str(path.relative_to(ROOT)) for path in (ROOT / "book").glob("*.ipynb")]
     for name in files:
         found = set(

@@ -108,9 +108,10 @@ def profiled(
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(record_shapes=True, activities=activities) as profile:
         function(*arguments)
+    # as Kineto reports them: torch 2.11's own events have no dtypes
     return [
-        (match[1], shape, prod(shape) * ITEMSIZE[event.input_dtypes[0]])
-        for event in profile.events() or ()
-        if (match := RAN.match(event.name))
-        for shape in [tuple(event.input_shapes[0])]
+        (match[1], shape, prod(shape) * ITEMSIZE[event.dtypes()[0]])
+        for event in profile.profiler.kineto_results.events()
+        if (match := RAN.match(event.name()))
+        for shape in [tuple(event.shapes()[0])]
     ]
