@@ -96,10 +96,12 @@ class KVCache:
         key: Float[Tensor, "batch kv_heads q_len head_dim"],
         value: Float[Tensor, "batch kv_heads q_len head_dim"],
         layer_idx: int,
+        kwargs: object = None,
     ) -> KeysAndValues:
         """Write a layer's new keys and values behind the old and count them; return all.
 
         Under autocast they come in another dtype than the cache has, and go out in it.
+        `kwargs`, which Hugging Face's layers hand to every cache, is not read.
 
         Raises: ValueError when they do not fit: another shape, dtype or device, or no
         room left.

@@ -120,7 +120,7 @@ class OneLayerForAll(KVCache):
     """A cache whose layers all store under the first one's number."""
 
     def update(
-        self, key: Tensor, value: Tensor, layer_idx: int
+        self, key: Tensor, value: Tensor, layer_idx: int, kwargs: object = None
     ) -> tuple[Tensor, Tensor]:
         """Store behind the layer before."""
         return super().update(key, value, 0)
@@ -151,7 +151,7 @@ class UnrotatedKeys(KVCache):
     cos_sin: tuple[Tensor, Tensor]
 
     def update(
-        self, key: Tensor, value: Tensor, layer_idx: int
+        self, key: Tensor, value: Tensor, layer_idx: int, kwargs: object = None
     ) -> tuple[Tensor, Tensor]:
         """Take the layer's rotation back, and rotate all keys by one angle."""
         cos, sin = self.cos_sin

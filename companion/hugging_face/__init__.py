@@ -31,6 +31,6 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise ImportError(
             f"companion.hugging_face.{name} stands in for a class of transformers, "
-            f"which is not installed ({error}): pip install 'transformers>=5'"
+            f"which is not installed ({error}): pip install 'transformers>=5.23'"
         ) from error
     return getattr(layer, name)

@@ -35,7 +35,9 @@ def kv_cache(
         )
 
 
-def update(self: Any, key: Tensor, value: Tensor, layer_idx: int) -> None:
+def update(
+    self: Any, key: Tensor, value: Tensor, layer_idx: int, kwargs: object = None
+) -> None:
     """Refuse keys and values that this cache was not made for, or has no room for."""
     layers, batch, heads, _, head_dim = self.keys.shape
     if not is_integer(layer_idx) or not 0 <= layer_idx < layers:

@@ -229,4 +229,4 @@ def test_the_layer_without_transformers():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "ImportError: companion.hugging_face.LlamaDecoderLayer" in run.stderr
-    assert "pip install 'transformers>=5'" in run.stderr
+    assert "pip install 'transformers>=5.23'" in run.stderr

@@ -25,16 +25,11 @@ IMPORTED = (
     "safetensors.torch",
     "transformers.models.llama.modeling_llama",
 )
+# The file to change, its code, the files of tests, and the seconds that they may take.
+Question = tuple[Path, str, Sequence[str], float]
 OPTIONS = [
     "-x",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:cov",
-    "-p",
-    "no:nbval",
+    *(f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "cov", "nbval")),
 ]
 
 
@@ -52,8 +47,8 @@ def copy_of_tree(folder: Path) -> Path:
     return folder
 
 
-def a_test_fails(tree: Path, tests: Sequence[list[str]], seconds: float) -> bool:
-    """Whether a test of these lists fails in that tree, or does not end in that time."""
+def a_test_fails(tree: Path, tests: Sequence[str], seconds: float) -> bool:
+    """Whether a test of these files fails in that tree, or does not end in that time."""
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
@@ -70,8 +65,8 @@ def a_test_fails(tree: Path, tests: Sequence[list[str]], seconds: float) -> bool
     return True
 
 
-def run_tests(tree: Path, tests: Sequence[list[str]]) -> None:
-    """Run one list after the other until a test fails, in silence, and end the process."""
+def run_tests(tree: Path, tests: Sequence[str]) -> None:
+    """Run one file after the other until a test fails, in silence, and end the process."""
     os.setsid()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
@@ -79,18 +74,19 @@ def run_tests(tree: Path, tests: Sequence[list[str]]) -> None:
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     sys.dont_write_bytecode = True
-    os._exit(any(pytest.main([*OPTIONS, *some]) for some in tests))
+    os._exit(any(pytest.main([*OPTIONS, test]) for test in tests))
 
 
 def judge(connection: Connection, folder: Path) -> None:
-    """Answer each (file, code, tests, seconds) that comes with whether a test fails."""
+    """Answer each question that comes with whether a test fails."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
     for name in IMPORTED:
         importlib.import_module(name)
     tree = copy_of_tree(folder)
     with contextlib.suppress(EOFError):
         while True:
-            file, code, tests, seconds = connection.recv()
+            question: Question = connection.recv()
+            file, code, tests, seconds = question
             before = (tree / file).read_text(encoding="utf-8")
             (tree / file).write_text(code, encoding="utf-8")
             connection.send(a_test_fails(tree, tests, seconds))

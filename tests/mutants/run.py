@@ -6,73 +6,74 @@ goes on; survivors are judged again. `survivors.json` says of each why no test c
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
-from judge import judge
+from judge import Question, judge
+from own_tests import core, tests_of
 from session import Mutant, mutants
 
 GOAL = 0.95  # of all mutants are killed
 EXPLAINED = Path(__file__).with_name("survivors.json")
-CORE = ("companion", "companion/refusals", "companion/rope_scaling")
-# A file's own tests come first, then these, until one fails.
-TESTS = (
-    "tests/test_*.py",
-    "tests/rope_scaling/test_*.py",
-    "tests/transformer_2017/test_*.py",
-    "tests/contract/test_*_refusals.py",
-    "tests/properties/test_*.py",
-    "tests/parity/test_l*_against_hugging_face.py",
-)
-# They start programs, or are about other rooms.
-NOT = re.compile(r"test_(cli|documents|chat|checkpoint|drop_in|fast|kernel|tokenizer)")
-
-
-def core() -> list[Path]:
-    """The files that stand for chapters, what they refuse, and RoPE's scalings."""
-    found = [file for room in CORE for file in sorted(Path(room).glob("[a-z]*.py"))]
-    return [file for file in found if not file.stem.startswith("_")]
-
-
-def tests_for(file: Path) -> tuple[list[str], list[str]]:
-    """All tests of the core: those that bear the file's name, and the others."""
-    found = [test for pattern in TESTS for test in sorted(Path().glob(pattern))]
-    chosen = [test for test in found if not NOT.match(test.stem)]
-    own = [str(test) for test in chosen if file.stem.rstrip("s") in test.stem]
-    return own, [str(test) for test in chosen if str(test) not in own]
 
 
 def run(waiting: list[Mutant], judges: list[Connection]) -> None:
     """Have all that wait judged, each as soon as a judge is free."""
-    seconds = 10 + 5 * time_without_mutant(judges[0], waiting[0].file)
-    free, at_work, count = [*judges], dict[Connection, Mutant](), len(waiting)
-    while waiting or at_work:
-        while waiting and free:
-            mutant, judge = waiting.pop(), free.pop()
-            asked = str(mutant.file), mutant.code, tests_for(mutant.file), seconds
-            judge.send(asked)
-            at_work[judge] = mutant
-        for judge in [each for each in at_work if each in wait([*at_work])]:
-            at_work.pop(judge).judged(killed=judge.recv())
-            free.append(judge)
-            print(f"\r{count - len(waiting)} of {count}", end="", file=sys.stderr)
+    seconds = times_without_mutant(judges, {mutant.file for mutant in waiting})
+    count = len(waiting)
+    work = (
+        (
+            mutant,
+            (mutant.file, mutant.code, tests_of(mutant.file), seconds[mutant.file]),
+        )
+        for mutant in waiting
+    )
+    for n, (mutant, killed) in enumerate(judged(work, judges), 1):
+        mutant.judged(killed)
+        print(f"\r{n} of {count}", end="", file=sys.stderr)
     print(file=sys.stderr)
 
 
-def time_without_mutant(judge: Connection, file: Path) -> float:
-    """Seconds that all tests take where nothing is changed; they must pass."""
-    start = time.monotonic()
-    judge.send((str(file), file.read_text(encoding="utf-8"), tests_for(file), 3600))
-    if judge.recv():
-        sys.exit("A test fails without any mutant: mend it first (make test).")
-    return time.monotonic() - start
+def times_without_mutant(
+    judges: list[Connection], files: set[Path]
+) -> dict[Path, float]:
+    """How long the tests of a file may take: five times what they do where nothing is changed."""
+    seconds = {}
+    for file in files:
+        start = time.monotonic()
+        code = file.read_text(encoding="utf-8")
+        [(_, failed)] = judged([(file, (file, code, tests_of(file), 3600))], judges)
+        if failed:
+            sys.exit(f"A test of {file} fails without any mutant: mend it first.")
+        seconds[file] = 10 + 5 * (time.monotonic() - start)
+    return seconds
+
+
+def judged(
+    work: Iterable[tuple[Any, Question]], judges: list[Connection]
+) -> Iterator[tuple[Any, bool]]:
+    """What each piece of work is about, and whether a test failed, as soon as that is known."""
+    free, busy, left = [*judges], dict[Any, Any](), iter(work)
+    while True:
+        while free and (piece := next(left, None)):
+            judge = free.pop()
+            about, question = piece
+            judge.send(question)
+            busy[judge] = about
+        if not busy:
+            return
+        for judge in wait([*busy]):
+            assert isinstance(judge, Connection)
+            yield busy.pop(judge), judge.recv()
+            free.append(judge)
 
 
 def report(found: list[Mutant]) -> bool:

@@ -73,3 +73,10 @@ def test_no_cache_by_the_new_name_is_none(layer, x, angles):
         layer(x, position_embeddings=angles, cache=None),
         layer(x, position_embeddings=angles),
     )
+
+
+def test_our_cache_takes_what_their_layers_hand_to_it():
+    key = torch.randn(2, 2, 3, 4)
+    keys, values = KVCache(tiny.config(), 2, 3).update(key, key, 0, kwargs={"a": 1})
+    assert torch.equal(keys, key)
+    assert torch.equal(values, key)
