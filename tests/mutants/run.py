@@ -27,34 +27,29 @@ EXPLAINED = Path(__file__).with_name("survivors.json")
 
 def run(waiting: list[Mutant], judges: list[Connection]) -> None:
     """Have all that wait judged, each as soon as a judge is free."""
-    seconds = times_without_mutant(judges, {mutant.file for mutant in waiting})
-    count = len(waiting)
+    seconds = time_without_mutant({mutant.file for mutant in waiting}, judges)
     work = (
-        (
-            mutant,
-            (mutant.file, mutant.code, tests_of(mutant.file), seconds[mutant.file]),
-        )
+        (mutant, (mutant.file, mutant.code, tests_of(mutant.file), seconds))
         for mutant in waiting
     )
     for n, (mutant, killed) in enumerate(judged(work, judges), 1):
         mutant.judged(killed)
-        print(f"\r{n} of {count}", end="", file=sys.stderr)
+        print(f"\r{n} of {len(waiting)}", end="", file=sys.stderr)
     print(file=sys.stderr)
 
 
-def times_without_mutant(
-    judges: list[Connection], files: set[Path]
-) -> dict[Path, float]:
-    """How long the tests of a file may take: five times what they do where nothing is changed."""
-    seconds = {}
-    for file in files:
-        start = time.monotonic()
-        code = file.read_text(encoding="utf-8")
-        [(_, failed)] = judged([(file, (file, code, tests_of(file), 3600))], judges)
-        if failed:
-            sys.exit(f"A test of {file} fails without any mutant: mend it first.")
-        seconds[file] = 10 + 5 * (time.monotonic() - start)
-    return seconds
+def time_without_mutant(files: set[Path], judges: list[Connection]) -> float:
+    """Seconds that all tests of these files take where nothing is changed; they must pass."""
+    file, tests = (
+        min(files),
+        sorted({test for each in files for test in tests_of(each)}),
+    )
+    start = time.monotonic()
+    question = file, file.read_text(encoding="utf-8"), tests, 3600.0
+    [(_, failed)] = judged([(file, question)], judges)
+    if failed:
+        sys.exit("A test fails without any mutant: mend it first (make test).")
+    return time.monotonic() - start
 
 
 def judged(
