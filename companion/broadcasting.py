@@ -71,7 +71,7 @@ def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExpl
             f"the last axis of a {a} is {inner} and the "
             f"{'only' if len(b) == 1 else 'second-to-last'} axis of b {b} is "
             f"{b_inner}: they are summed over and must be "
-            f"equal{transpose_hint(a_full, b_full)}"
+            f"equal{'; b.mT would fit' if len(b) > 1 and inner == columns else ''}"
         )
     steps.append(
         f"matrices: ({rows}, {inner}) @ ({inner}, {columns}) sums over {inner} and "
@@ -125,11 +125,6 @@ def case(a_axes: int, b_axes: int) -> str:
         (2, 1): "matrix times vector",
     }
     return names.get((a_axes, b_axes), "batched matrix product")
-
-
-def transpose_hint(a: Shape, b: Shape) -> str:
-    """Point out the usual cause where it fits: a missing transpose of b."""
-    return "; b.mT would fit" if a[-1] == b[-1] and b[-2] != b[-1] else ""
 
 
 def align(*rows: tuple[str, Shape]) -> tuple[tuple[str, tuple[str, ...]], ...]:

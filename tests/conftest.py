@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import zipfile
 from contextlib import suppress
 
 import pytest
@@ -102,6 +103,22 @@ def bundled_tokenizer():
     return Tokenizer.from_gguf(
         {name: field.contents() for name, field in fields.items()}
     )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the store of compiled programs keeps its packages, of this test alone."""
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "compiled"
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A file that is whole as a package is, and none of torch's."""
+    path = tmp_path / "package.pt2"
+    with zipfile.ZipFile(path, "w") as written:
+        written.writestr("code", "a program " * 99)
+    return path
 
 
 def pytest_unconfigure() -> None:

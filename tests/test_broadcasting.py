@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -97,6 +99,55 @@ def test_flops_are_those_that_torch_counts(a_shape, b_shape):
     with FlopCounterMode(display=False) as counter:
         torch.matmul(torch.zeros(a_shape), torch.zeros(b_shape))
     assert explain_matmul(a_shape, b_shape).flops == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("a_shape", "b_shape", "message"),
+    [
+        (
+            (2, 3),
+            (2, 3),
+            "the last axis of a (2, 3) is 3 and the second-to-last axis of b (2, 3) is 2: "
+            "they are summed over and must be equal; b.mT would fit",
+        ),
+        (
+            (5, 2, 3),
+            (4, 6),
+            "the last axis of a (5, 2, 3) is 3 and the second-to-last axis of b (4, 6) is "
+            "4: they are summed over and must be equal",
+        ),
+        (
+            (2, 1),  # and a vector has no .mT
+            (3,),
+            "the last axis of a (2, 1) is 1 and the only axis of b (3,) is 3: they are "
+            "summed over and must be equal",
+        ),
+        (
+            (5, 2, 3, 4),
+            (6, 2, 4, 7),
+            "batch axis -4 is 5 in a and 6 in b (batch axes (5, 2) and (6, 2)): they must "
+            "be equal, or one of them 1 or missing",
+        ),
+        (
+            (5, 2, 3, 4),
+            (3, 4, 7),
+            "batch axis -3 is 2 in a and 3 in b (batch axes (5, 2) and (3,)): they must be "
+            "equal, or one of them 1 or missing",
+        ),
+        ((2, -1), (2, 3), "a is (2, -1): a size cannot be negative"),
+    ],
+    ids=str,
+)
+def test_says_which_axis_and_what_would_fit(a_shape, b_shape, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        explain_matmul(a_shape, b_shape)
+
+
+def test_an_explanation_stays_as_it_is():
+    explained = explain_matmul((2, 3), (3, 4))
+    assert repr(explained) == str(explained)
+    with pytest.raises(AttributeError):
+        explained.shape = (1,)
 
 
 def test_flops_of_a_dot_product():

@@ -35,6 +35,7 @@ def test_each_layer_counts_and_length_is_what_all_hold():
     assert cache.get_seq_length() == cache.get_seq_length(1) == 3
     cache.update(*keys_and_values(2), 1)
     assert (cache.get_seq_length(0), cache.get_seq_length(1)) == (3, 5)
+    assert cache.get_seq_length() == 3
 
 
 def test_can_be_filled_to_the_last_place():

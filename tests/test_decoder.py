@@ -276,3 +276,25 @@ def test_attend_gets_the_mask_that_is_given():
     ((*_, options),) = attend.calls
     assert options["attn_mask"] is given
     assert not options["is_causal"]
+
+
+@pytest.mark.parametrize(("training", "dropped"), [(True, 0.25), (False, 0.0)])
+def test_weights_are_dropped_in_training_alone(training, dropped):
+    asked = []
+
+    def attend(*qkv, dropout_p, **options):
+        asked.append(dropout_p)
+        return F.scaled_dot_product_attention(*qkv, **options)
+
+    config = tiny.config(attention_dropout=0.25)
+    LlamaDecoderLayer(config, 0, attend=attend).train(training)(torch.randn(1, 3, 16))
+    assert asked == [dropped]
+
+
+def test_a_full_static_cache_with_a_known_length_needs_a_mask():
+    """Its keys end in places that are still empty, which no query may see."""
+    attention = make_layer().self_attn
+    query, key = torch.randn(1, 4, 1, 4), torch.randn(1, 2, 8, 4)
+    seen = attention.who_sees_whom(query, key, None, 2)
+    assert seen["attn_mask"].tolist() == [[True] * 3 + [False] * 5]
+    assert attention.who_sees_whom(query, key, None, 7)["attn_mask"] is None

@@ -1,6 +1,7 @@
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 
 from companion import DynamicNTKScaling, KVCache, generate, generate_stream
 from companion.generate import choose, decode, prefill
@@ -147,6 +148,17 @@ def test_ends_with_the_stop_token():
         generate(model, ids, 20, stop_tokens=[stop])[0, 5:].tolist()
         == free[: free.index(stop) + 1]
     )
+
+
+@pytest.mark.parametrize("stop", [0, tiny.VOCAB_SIZE - 1])
+def test_the_first_and_the_last_token_of_the_vocabulary_stop(stop):
+    def chooses_it(*step):
+        return F.one_hot(torch.tensor([stop]), decode(*step).shape[-1]).float()
+
+    written = generate(
+        tiny.model(), tiny.ids(1, 5), 9, stop_tokens=[stop], decode=chooses_it
+    )
+    assert written[0, 6:].tolist() == [stop]
 
 
 @pytest.mark.parametrize("never", [[-1], [10**4], [2**40], [2**70], [-(2**70), -1]])

@@ -1,7 +1,23 @@
-"""What the tests of compiled programs share: compiling one takes twenty seconds."""
+"""What files of tests share: a tiny Llama, its directory, and compiled programs, each of which takes
+twenty seconds to make.
+"""
 
 import pytest
+import tiny
+import tiny_files
 import torch
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny Llama; who changes it, changes a copy."""
+    return tiny.model()
+
+
+@pytest.fixture
+def directory(model, tmp_path):
+    """The model as Hugging Face would save it."""
+    return tiny_files.write_directory(tmp_path, model)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-import tiny
 import tiny_files
 import torch
 from refusal import said
@@ -15,16 +14,6 @@ from companion import load
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 269\n"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>404</title></head></html>"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny.model()
-
-
-@pytest.fixture
-def directory(model, tmp_path):
-    return tiny_files.write_directory(tmp_path, model)
 
 
 # ---- what is handed to load

@@ -17,16 +17,6 @@ from companion import load
 from companion.checkpoints.loading import pick_device
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny.model()
-
-
-@pytest.fixture
-def directory(model, tmp_path):
-    return tiny_files.write_directory(tmp_path, model)
-
-
 def rewrite_config(directory, **changes):
     path = directory / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

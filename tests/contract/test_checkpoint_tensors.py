@@ -11,11 +11,6 @@ from refused import refused
 from companion import load
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny.model()
-
-
 def write(path, model, *, drop=(), add=None, rename=lambda key: key, **changes):
     tensors = {rename(k): x for k, x in model.state_dict().items() if k not in drop}
     return tiny_files.write_directory(

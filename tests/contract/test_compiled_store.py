@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import sys
-import zipfile
 
 import pytest
 import tiny
@@ -20,21 +19,6 @@ SIZES = {"hidden_size": 32, "intermediate_size": 64}
 needs_compiler = pytest.mark.skipif(
     not shutil.which("g++") or " " in torch.__file__, reason="no usable C++ compiler"
 )
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "compiled"
-
-
-@pytest.fixture
-def package(tmp_path):
-    """A file that is whole as a package is."""
-    path = tmp_path / "package.pt2"
-    with zipfile.ZipFile(path, "w") as written:
-        written.writestr("code", "a program " * 99)
-    return path
 
 
 def program(model, one=True):

@@ -17,12 +17,6 @@ from companion import (
 from companion.fast import compile_decode
 from companion.hugging_face import from_hugging_face
 
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny.model()
-
-
 # ---- the cache
 
 

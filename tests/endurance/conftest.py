@@ -1,6 +1,4 @@
-"""A checkpoint for commands, and a store and a scratch folder of a test's own."""
-
-import zipfile
+"""A checkpoint for commands, and a scratch folder of a test's own."""
 
 import pytest
 import tiny
@@ -22,24 +20,8 @@ def checkpoint(tmp_path):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Where the store keeps its packages."""
-    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "compiled"
-
-
-@pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """Where what is compiled has its files."""
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     return tmp_path / "scratch"
-
-
-@pytest.fixture
-def package(tmp_path):
-    """A file that is whole as a package is, and none of torch's."""
-    path = tmp_path / "package.pt2"
-    with zipfile.ZipFile(path, "w") as written:
-        written.writestr("code", "a program " * 99)
-    return path

@@ -38,6 +38,7 @@ class Mutant:
     session: WorkDB
     job: str
     change: MutationSpec
+    source: str
     killed: bool | None
 
     @property
@@ -49,15 +50,14 @@ class Mutant:
     def code(self) -> str:
         """The file with this change."""
         operator = get_operator(self.change.operator_name)()
-        source = self.file.read_text(encoding="utf-8")
-        code: str = mutate_code(source, operator, self.change.occurrence)
+        code: str = mutate_code(self.source, operator, self.change.occurrence)
         return code
 
     @property
     def lines(self) -> tuple[str, str]:
         """The first line that differs, before and after."""
-        before = self.file.read_text(encoding="utf-8").splitlines()
-        pairs = zip(before, [*self.code.splitlines(), ""], strict=False)
+        before, after = self.source.splitlines(), [*self.code.splitlines(), ""]
+        pairs = zip(before, after, strict=False)
         return next((a.strip(), b.strip()) for a, b in pairs if a != b)
 
     def judged(self, killed: bool) -> None:
@@ -68,9 +68,9 @@ class Mutant:
         self.session.set_result(self.job, result)
 
 
-def open_session(folder: Path, file: Path) -> WorkDB:
+def open_session(folder: Path, file: Path, source: str) -> WorkDB:
     """The mutants of a file; what was found of the very same code before is kept."""
-    digest = sha256(file.read_bytes()).hexdigest()[:12]
+    digest = sha256(source.encode()).hexdigest()[:12]
     name = "_".join(file.with_suffix("").parts)
     kept = folder / f"{name}_{digest}.sqlite"
     if kept.exists():
@@ -84,25 +84,29 @@ def open_session(folder: Path, file: Path) -> WorkDB:
 
 
 def mutants(folder: Path, file: Path) -> Iterator[Mutant]:
-    """All of the chosen operators, except in annotations, which compute nothing."""
-    session = open_session(folder, file)
-    spans, results = list(annotations(file)), dict(session.results)
+    """All of the chosen operators, except where nothing is computed: in annotations, and at
+    the star that keyword arguments follow.
+    """
+    source = file.read_text(encoding="utf-8")
+    session, lines = open_session(folder, file, source), source.splitlines()
+    spans, results = list(annotations(source)), dict(session.results)
     for item in session.work_items:
         [change] = item.mutations
-        place = tuple(change.start_pos)
-        inside = any(start <= place < end for start, end in spans)
-        if not inside and CHOSEN.match(change.operator_name):
+        line, column = place = tuple(change.start_pos)
+        annotated = any(start <= place < end for start, end in spans)
+        star = lines[line - 1][column:].startswith("*,")
+        if not (annotated or star) and CHOSEN.match(change.operator_name):
             result = results.get(item.job_id)
             killed = None if result is None else bool(result.is_killed)
-            yield Mutant(session, item.job_id, change, killed)
+            yield Mutant(session, item.job_id, change, source, killed)
 
 
 Span = tuple[tuple[int, int], tuple[int, int]]  # line and column of start and end
 
 
-def annotations(file: Path) -> Iterable[Span]:
+def annotations(source: str) -> Iterable[Span]:
     """Where the annotations of a file are."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         for name in ("annotation", "returns"):
             a = getattr(node, name, None)
             if isinstance(a, ast.expr):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from transformers import AutoConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
@@ -285,3 +286,12 @@ def test_mistral_with_a_window_once_its_message_is_followed():
         LlamaConfig.from_hf(window)
     done = {**window, "sliding_window": None, "max_position_embeddings": 4096}
     assert LlamaConfig.from_hf(done).max_positions == 4096
+
+
+def test_what_a_config_leaves_out_is_as_in_hugging_face():
+    assert LlamaConfig.from_hf({}) == LlamaConfig.from_hf(
+        transformers.LlamaConfig().to_dict()
+    )
+    theirs = transformers.MistralConfig(sliding_window=None).to_dict()
+    ours = {"model_type": "mistral", "sliding_window": None}
+    assert LlamaConfig.from_hf(ours) == LlamaConfig.from_hf(theirs)

@@ -56,11 +56,8 @@ def worker(folder: Path) -> subprocess.Popen[bytes]:
     """
     folder.mkdir()
     files = [str(WORKER), str(folder / EXPORTED), str(folder / PACKAGE)]
-    command = [
-        sys.executable,
-        "-P",
-        *files,
-    ]  # its own folder is not to be imported from
+    # -P: its own folder is not to be imported from
+    command = [sys.executable, "-P", *files]
     environment = {
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
         "TMPDIR": str(folder),
