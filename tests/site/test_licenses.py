@@ -13,9 +13,9 @@ WRITTEN = ("*.html", "_sources/*", "searchindex.js", "objects.inv", ".buildinfo"
 
 
 def named_files() -> list[str]:
-    """The first column of the table, each a pattern below `_static/`."""
-    rows = re.findall(r"^\| (`.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    return [name for cell in rows for name in re.findall("`(.+?)`", cell)]
+    """What each line of the list begins with, each a pattern below `_static/`."""
+    lines = re.findall("^- (`.*?`): ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [name for line in lines for name in re.findall("`(.+?)`", line)]
 
 
 def files_in(folder: Path) -> list[str]:
