@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Shard
+from torch.distributed.tensor import DTensor, Partial, Shard
 from tqdm import tqdm
 
 from companion.checkpoints.loading import opened
@@ -88,7 +88,10 @@ def filled(
         first = mesh.get_local_rank() * shape[place.dim]
         kind = (Rows, Columns)[place.dim]
         stored = kind(stored.path, stored.name, shape, stored, first)
-    fill(values, stored)
+    if isinstance(place, Partial) and mesh.get_local_rank() > 0:
+        values.zero_()  # rank 0 has it
+    else:
+        fill(values, stored)
     return DTensor.from_local(values, mesh, [place], run_check=False)
 
 

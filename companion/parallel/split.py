@@ -12,9 +12,10 @@ split logits; here every rank gets all logits, to choose the same token from.
 from dataclasses import replace
 from typing import TypeVar
 
+import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import Replicate
+from torch.distributed.tensor import DTensor, Partial, Replicate
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
     ParallelStyle,
@@ -116,11 +117,28 @@ def shared_out(module: Module, mesh: DeviceMesh, plan: Plan) -> Module:
     # src_data_rank=None: each rank cuts its part out of its own copy
     parallelize_module(other, mesh, plan, src_data_rank=None)
     for each in other.modules():
+        if isinstance(each, nn.Linear):
+            give_to_the_first(each, mesh)
         if isinstance(each, LlamaAttention | MultiHeadAttention):
             each.num_heads //= mesh.size()
         if isinstance(each, LlamaAttention):
             each.num_kv_heads //= mesh.size()
     return other
+
+
+def give_to_the_first(linear: nn.Linear, mesh: DeviceMesh) -> None:
+    """A row-parallel bias on rank 0 and zeros on the others: a partial sum as the products are.
+
+    One that every rank has whole would leave DTensor to choose what to send, and small
+    matrices it gathers (torch 2.14).
+    """
+    bias = linear.bias
+    if isinstance(bias, DTensor) and bias.placements == (Replicate(),):
+        mine = bias.to_local()
+        if mesh.get_local_rank() > 0:
+            mine = torch.zeros_like(mine)
+        partial = DTensor.from_local(mine, mesh, [Partial()], run_check=False)
+        linear.bias = nn.Parameter(partial, requires_grad=bias.requires_grad)
 
 
 def with_head(model: LlamaForCausalLM) -> LlamaForCausalLM:
