@@ -12,7 +12,7 @@ from math import prod
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class MatmulExplanation:
     """What torch.matmul makes of two shapes: `shape`, the `steps` to it, and `flops`.
 

@@ -87,6 +87,18 @@ def test_steps_of_vectors():
 
 
 @pytest.mark.parametrize(
+    ("a_shape", "b_shape", "step"),
+    [
+        ((4,), (5, 4, 6), "(5, 1, 6) becomes (5, 6)"),
+        ((5, 3, 4), (4,), "(5, 3, 1) becomes (5, 3)"),
+    ],
+)
+def test_an_added_axis_is_removed_within_batches(a_shape, b_shape, step):
+    last = explain_matmul(a_shape, b_shape).steps[-1]
+    assert last == f"the axis added to make a matrix is removed again: {step}"
+
+
+@pytest.mark.parametrize(
     ("a_shape", "b_shape"),
     [
         ((2, 3), (3, 4)),
@@ -114,6 +126,12 @@ def test_flops_are_those_that_torch_counts(a_shape, b_shape):
             (5, 2, 3),
             (4, 6),
             "the last axis of a (5, 2, 3) is 3 and the second-to-last axis of b (4, 6) is "
+            "4: they are summed over and must be equal",
+        ),
+        (
+            (5, 2, 7),
+            (4, 6),
+            "the last axis of a (5, 2, 7) is 7 and the second-to-last axis of b (4, 6) is "
             "4: they are summed over and must be equal",
         ),
         (

@@ -270,6 +270,14 @@ def test_attend_gets_a_mask_where_a_cache_has_empty_places(room):
         assert not is_causal
 
 
+def test_a_mask_reaches_the_empty_places_of_a_cache():
+    attend = Listener()
+    layer = LlamaDecoderLayer(tiny.config(), 0, attend).requires_grad_(False)
+    given = torch.ones(2, 9, dtype=torch.bool)
+    layer(torch.randn(1, 2, 16), given, past_key_values=StaticCache(9))
+    assert attend.calls[0][-1]["attn_mask"] is given
+
+
 def test_attend_gets_the_mask_that_is_given():
     attend, given = Listener(), torch.ones(5, 5, dtype=torch.bool)
     LlamaDecoderLayer(tiny.config(), 0, attend)(torch.randn(2, 5, 16), given)

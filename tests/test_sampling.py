@@ -63,6 +63,23 @@ def test_temperature_0_gives_all_to_the_likeliest():
     assert next_token_probabilities(logits, 0.0).tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
+def test_temperature_0_gives_all_to_the_first_of_equals():
+    logits = torch.tensor([[0.0, 2, 2], [3, 3, 3]])
+    assert next_token_probabilities(logits, 0).tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_temperature_0_draws_no_number():
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    choose(torch.randn(3, 9), 0, generator)
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_temperature_is_1_where_none_is_given():
+    logits = torch.randn(3, 9)
+    assert torch.equal(next_token_probabilities(logits), logits.softmax(dim=-1))
+
+
 def test_top_k_keeps_as_many_and_equals():
     logits = torch.tensor([[4.0, 1, 3, 2], [1, 1, 1, 0]])
     assert among_top_k(logits, 2).tolist() == [
@@ -144,6 +161,32 @@ def test_rows_that_choose_no_token_are_refused(draw, row, largest, temperature):
     logits = torch.tensor([[1.0, 2.0, 3.0], row])
     with pytest.raises(ValueError, match=f"is {largest}, in row 1 of 2"):
         draw(logits, temperature)
+
+
+def test_the_first_row_that_chooses_no_token_is_named():
+    logits = torch.tensor([[1.0, 2.0], [torch.nan, 2], [3, 4], [torch.inf, 0]])
+    with pytest.raises(ValueError, match="is nan, in row 1 of 4"):
+        next_token_probabilities(logits)
+
+
+def test_logits_without_data():
+    logits = torch.empty(3, 9, device="meta")
+    assert next_token_probabilities(logits, top_k=2, top_p=0.5).shape == (3, 9)
+    assert choose(logits, 0).shape == (3,)
+
+
+@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize(
+    ("top_k", "limits"), [(0, False), (1, True), (8, True), (9, False)]
+)
+def test_temperature_0_beside_a_top_k(batch, top_k, limits):
+    logits = torch.randn(batch, 9)
+    if limits:
+        with pytest.raises(ValueError, match=f"temperature is 0.*top_k \\({top_k}\\)"):
+            next_token_probabilities(logits, 0, top_k)
+    else:
+        kept = next_token_probabilities(logits, 0, top_k)
+        assert torch.equal(kept, next_token_probabilities(logits, 0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])

@@ -9,6 +9,12 @@ from torch import Tensor
 from companion.cache import KVCache
 from companion.refusals.cache import check_room, check_whole
 
+AXES = {
+    0: "[None, None]",
+    1: "[None]",
+    2: "",
+}  # what makes ids with so many axes a batch
+
 
 def model(
     self: Any,
@@ -102,7 +108,7 @@ def as_tensor(ids: Any) -> str:
     if hasattr(ids, "ids"):
         return "torch.tensor([encoding.ids])"
     if hasattr(ids, "ndim"):  # numpy's
-        return "torch.as_tensor(ids)" + ("[None]" if ids.ndim == 1 else "")
+        return f"torch.as_tensor(ids){AXES.get(ids.ndim, '')}"
     rows = isinstance(ids, Sequence) and len(ids) and isinstance(ids[0], Sequence)
     return f"torch.tensor({'ids' if rows else '[ids]'})"
 
@@ -111,6 +117,6 @@ def as_ids(x: Tensor) -> str:
     """How a tensor of another kind or of other axes becomes one of ids."""
     if x.dtype == torch.bool:
         return "is it the attention_mask?"
-    axes = {0: "[None, None]", 1: "[None]", 2: ""}.get(x.ndim, ".flatten(0, -2)")
+    axes = AXES.get(x.ndim, ".flatten(0, -2)")
     kind = "" if x.dtype in (torch.int32, torch.int64) else ".long()"
     return f"pass input_ids{axes}{kind}"

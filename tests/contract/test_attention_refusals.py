@@ -17,6 +17,10 @@ SHAPES = {
         (2, 4), (3, 5), (3, 5), {},
         ("head_dim 4", "key 5", "(2, 4)", "(3, 5)"),
     ),
+    "head_dim of 4-D": (
+        (2, 3, 4, 7), (2, 3, 5, 6), (2, 3, 5, 6), {},
+        ("head_dim 7", "key 6", "(2, 3, 4, 7)", "(2, 3, 5, 6)"),
+    ),
     "kv_len": (
         (2, 4), (3, 4), (2, 5), {},
         ("kv_len 3", "value 2", "(3, 4)", "(2, 5)"),
@@ -40,6 +44,26 @@ SHAPES = {
     "batch": (
         (3, 4, 2, 4), (2, 4, 3, 4), (2, 4, 3, 4), {},
         ("query (3, 4, 2, 4)", "key (2, 4, 3, 4)", "broadcast"),
+    ),
+    "more batches of key": (
+        (2, 4, 2, 4), (3, 4, 3, 4), (3, 4, 3, 4), {},
+        ("query (2, 4, 2, 4)", "key (3, 4, 3, 4)", "broadcast"),
+    ),
+    "key without heads": (
+        (2, 3, 4), (2, 3, 4), (2, 3, 3, 4), {},
+        ("key (2, 3, 4)", "value (2, 3, 3, 4)"),
+    ),
+    "value without heads": (
+        (2, 3, 3, 4), (2, 3, 3, 4), (2, 3, 4), {},
+        ("key (2, 3, 3, 4)", "value (2, 3, 4)"),
+    ),
+    "value with batches for heads": (
+        (2, 5, 3, 4), (2, 5, 3, 4), (2, 3, 4), {},
+        ("key (2, 5, 3, 4)", "value (2, 3, 4)"),
+    ),
+    "key with batches for heads": (
+        (2, 3, 4), (2, 3, 4), (2, 5, 3, 4), {},
+        ("key (2, 3, 4)", "value (2, 5, 3, 4)"),
     ),
     "batch of value": (
         (3, 2, 2, 4), (3, 2, 3, 4), (2, 2, 3, 4), {},
@@ -192,6 +216,10 @@ def test_mask_on_another_device():
 
 # what some of torch's kernels let through, and we do not
 MORE_SHAPES = {
+    "kv_len, more values": (
+        (2, 3, 6, 4), (2, 3, 5, 4), (2, 3, 7, 4), {},
+        ("kv_len 5", "value 7", "(2, 3, 5, 4)", "(2, 3, 7, 4)"),
+    ),
     "kv_len of 4-D": ((1, 2, 2, 4), (1, 2, 3, 4), (1, 2, 2, 4), {}, ("kv_len 3", "value 2")),
     "no key heads": ((1, 4, 2, 4), (1, 0, 3, 4), (1, 0, 3, 4), {}, ("0 heads", "query 4")),
     "enable_gqa and no key heads": (
@@ -199,8 +227,12 @@ MORE_SHAPES = {
         ("query has 4 heads", "0 key heads"),
     ),
     "enable_gqa and one value head": (
-        (1, 4, 2, 4), (1, 2, 3, 4), (1, 1, 3, 4), GQA,
+        (5, 4, 2, 4), (5, 2, 3, 4), (5, 1, 3, 4), GQA,
         ("key has 2 heads", "value 1"),
+    ),
+    "enable_gqa and more value heads": (
+        (5, 4, 2, 4), (5, 1, 3, 4), (5, 4, 3, 4), GQA,
+        ("key has 1 heads", "value 4"),
     ),
     "enable_gqa and value without heads": (
         (4, 2, 4), (2, 3, 4), (3, 4), GQA,
@@ -217,6 +249,37 @@ MORE_SHAPES = {
 def test_more_shapes(query, key, value, options, quotes):
     with pytest.raises(ValueError, match=said(*quotes)):
         scaled_dot_product_attention(*zeros(query, key, value), **options)
+
+
+@pytest.mark.parametrize("dropout_p", [-0.5, 1.5])
+def test_dropout_that_is_no_probability(dropout_p):
+    tensors = zeros((2, 4), (3, 4), (3, 4))
+    with pytest.raises(ValueError, match=said(f"dropout_p is {dropout_p}", "0 and 1")):
+        scaled_dot_product_attention(*tensors, dropout_p=dropout_p)
+
+
+# leading axes that broadcast are none of these, nor is a mask of the axes they make
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [
+        ((3, 2, 4), (5, 4)),
+        ((2, 4), (3, 5, 4)),
+        ((2, 1, 3, 4), (2, 6, 5, 4)),
+        ((2, 6, 3, 4), (2, 1, 5, 4)),
+        ((1, 2, 3, 4), (6, 2, 5, 4)),
+        ((6, 1, 3, 4), (1, 2, 5, 4)),
+    ],
+    ids=str,
+)
+def test_leading_axes_that_broadcast(query, key):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(query), torch.randn(key), torch.randn(key)
+    scores = torch.Size([*torch.broadcast_shapes(query[:-2], key[:-2]), query[-2], 5])
+    mask = torch.randn(scores)
+    ours = scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    expanded = (x.expand(*scores[:-2], *x.shape[-2:]) for x in (q, k, v))
+    theirs = F.scaled_dot_product_attention(*expanded, attn_mask=mask)
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_weights_refuse_alike():

@@ -72,6 +72,49 @@ def test_option_that_is_not_computed(name, value):
         LlamaConfig.from_hf(tiny_files.hf_dict(tiny.config(), **{name: value}))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_act", "swish"),
+        ("hidden_activation", "silu"),
+        ("is_causal", True),
+        ("position_embedding_type", "rotary"),
+        ("partial_rotary_factor", 1.0),
+        ("rotary_pct", 1.0),
+        ("rotary_emb_fraction", 1.0),
+        ("embedding_multiplier", 1.0),
+        ("residual_multiplier", 1.0),
+        ("lm_head_multiplier", 1.0),
+        ("logits_scaling", 1.0),
+        ("logit_scale", 1.0),
+        ("scale_emb", 1),
+        ("qk_norm", False),
+        ("clip_qkv", None),
+        ("attn_logit_softcapping", 0.0),
+        ("num_experts", 0),
+        ("pruned_heads", {}),
+        ("quantization_config", None),
+        ("layer_types", ["full_attention"] * 2),
+        ("no_rope_layers", [1, 1]),
+    ],
+)
+def test_option_that_leaves_a_llama_as_it_is(name, value):
+    given = tiny_files.hf_dict(tiny.config(), **{name: value})
+    assert LlamaConfig.from_hf(given) == tiny.config()
+
+
+def test_what_is_computed_goes_by_the_name_that_a_llama_has():
+    with pytest.raises(ValueError, match=said("computes only 'silu'")):
+        LlamaConfig.from_hf({"hidden_act": "gelu"})
+
+
+@pytest.mark.parametrize("name", ["attention_bias", "hidden_size", "vocab_size"])
+def test_nothing_is_a_head_dim_alone(name):
+    assert LlamaConfig(head_dim=None).head_dim == LlamaConfig().head_dim
+    with pytest.raises(ValueError, match=said(f"{name} is None")):
+        LlamaConfig(**{name: None})
+
+
 @pytest.mark.parametrize("name", ["attention_bias", "mlp_bias"])
 def test_biases_of_a_mistral(name):
     """Hugging Face's Mistral has none, and passes over those of a file."""

@@ -88,6 +88,13 @@ def test_mask_of_other_keys_leaves_the_cache_as_it_was():
     assert torch.equal(cache.keys, before)
 
 
+def test_layers_that_are_ahead():
+    cache = KVCache(tiny.config(num_hidden_layers=4), 1, 5)
+    cache.lengths = [5, 3, 3, 3]
+    with pytest.raises(ValueError, match=said("5 tokens in 1 of its 4 layers and 3")):
+        cache.resized(9)
+
+
 def test_step_that_failed_midway():
     """Its lengths are named by whatever comes next, with a remedy that works."""
     model, ids = tiny.model(), tiny.ids(1, 5)
@@ -122,7 +129,18 @@ def test_cache_of_no_floats(dtype):
         KVCache(tiny.config(), 1, 8, dtype=dtype)
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 3, 4), (1, 4, 3, 4), (1, 2, 3, 8), (2, 3, 4)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 2, 3, 4),
+        (1, 4, 3, 4),
+        (1, 1, 3, 4),
+        (1, 2, 3, 8),
+        (1, 2, 3, 2),
+        (2, 3, 4),
+        (1, 2, 3, 4, 1),
+    ],
+)
 @pytest.mark.parametrize("wrong", ["key", "value"])
 def test_cache_of_another_shape(shape, wrong):
     good, bad = torch.zeros(1, 2, 3, 4), torch.zeros(shape)
@@ -134,13 +152,13 @@ def test_cache_of_another_shape(shape, wrong):
         KVCache(tiny.config(), 1, 5).update(key, value, 0)
 
 
-def test_key_and_value_of_other_lengths():
+@pytest.mark.parametrize("lengths", [(3, 2), (2, 3)])
+def test_key_and_value_of_other_lengths(lengths):
+    key, value = (torch.zeros(1, 2, length, 4) for length in lengths)
     with pytest.raises(
-        ValueError, match=said("key is (1, 2, 3, 4)", "value (1, 2, 2, 4)")
+        ValueError, match=said(f"key is {(*key.shape,)}", f"value {(*value.shape,)}")
     ):
-        KVCache(tiny.config(), 1, 5).update(
-            torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 2, 4), 0
-        )
+        KVCache(tiny.config(), 1, 5).update(key, value, 0)
 
 
 def test_cache_of_another_dtype():
@@ -194,6 +212,65 @@ def test_positions_for_other_tokens(shape):
             torch.zeros(2, 3, 16),
             position_embeddings=layer.rotary_emb(torch.zeros(1), positions),
         )
+
+
+TURNED = (2, 3, 4)  # batch, length, head_dim
+
+
+@pytest.mark.parametrize(
+    "cos",
+    [(3, 4), (2, 3, 4, 1), (2, 2, 4), (2, 4, 4), (3, 3, 4)],
+    ids=str,
+)
+def test_angles_for_other_tokens(cos):
+    angles = torch.zeros(cos), torch.zeros(TURNED)
+    with pytest.raises(ValueError, match=said(f"(batch, length) = {cos[:-1]}")):
+        LlamaDecoderLayer(tiny.config(), 0)(
+            torch.zeros(2, 3, 16), position_embeddings=angles
+        )
+
+
+@pytest.mark.parametrize(
+    ("cos", "sin"),
+    [
+        (TURNED, (2, 3, 2)),
+        (TURNED, (2, 3, 6)),
+        (TURNED, (1, 3, 4)),
+        ((2, 3, 2), (2, 3, 2)),
+        ((2, 3, 6), (2, 3, 6)),
+    ],
+    ids=str,
+)
+def test_angles_for_other_heads(cos, sin):
+    with pytest.raises(ValueError, match=said(f"cos is {cos}", f"sin {sin}")):
+        LlamaDecoderLayer(tiny.config(), 0)(
+            torch.zeros(2, 3, 16),
+            position_embeddings=(torch.zeros(cos), torch.zeros(sin)),
+        )
+
+
+@pytest.mark.parametrize(("kind", "count"), [(tuple, 1), (tuple, 3), (list, 2)])
+def test_angles_that_are_no_pair(kind, count):
+    angles = kind([torch.zeros(TURNED)] * count)
+    with pytest.raises(ValueError, match=said(f"a {kind.__name__}", "(cos, sin)")):
+        LlamaDecoderLayer(tiny.config(), 0)(
+            torch.zeros(2, 3, 16), position_embeddings=angles
+        )
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_mask_of_two_axes_with_other_rows(rows):
+    mask = torch.ones(rows, 3, dtype=torch.bool)
+    with pytest.raises(
+        ValueError, match=said(f"({rows}, 3)", "3 queries", "(3, kv_len)")
+    ):
+        LlamaDecoderLayer(tiny.config(), 0)(torch.zeros(2, 3, 16), mask)
+
+
+def test_mask_of_one_axis_is_of_keys():
+    layer, x = LlamaDecoderLayer(tiny.config(), 0), torch.randn(2, 3, 16)
+    seen = torch.tensor([False, True, True])
+    assert torch.equal(layer(x, seen), layer(x, seen.expand(3, 3)))
 
 
 def test_positions_without_a_batch():
@@ -263,9 +340,10 @@ def test_attention_mask_of_other_values(model, mask):
         model(tiny.ids(1, 3), mask)
 
 
-def test_attention_mask_without_a_batch(model):
-    with pytest.raises(ValueError, match=said("(3,)", "batch, kv_len")):
-        model(tiny.ids(1, 3), torch.ones(3, dtype=torch.long))
+@pytest.mark.parametrize("shape", [(3,), (2, 1, 3), (1, 1, 3, 3)], ids=str)
+def test_attention_mask_of_other_axes(model, shape):
+    with pytest.raises(ValueError, match=said(shape, "1 for a real token")):
+        model(tiny.ids(1, 3), torch.ones(shape, dtype=torch.long))
 
 
 def test_model_positions_for_other_tokens(model):
@@ -402,6 +480,10 @@ REQUESTS = {
     "mask of another width": (
         zeros(2, 3), 5, {"attention_mask": zeros(2, 4)},
         ("(2, 4)", "(2, 3)", "must be equal"),
+    ),
+    "mask of fewer tokens": (
+        zeros(2, 3), 5, {"attention_mask": zeros(2, 2)},
+        ("(2, 2)", "(2, 3)", "must be equal"),
     ),
     "padding on the right": (
         zeros(2, 3), 5, {"attention_mask": RIGHT_PADDED},

@@ -48,7 +48,7 @@ def test_multi_head_attention_with_heads_that_do_not_divide(heads):
         MultiHeadAttention(8, heads)
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 7), (8,), (2, 8, 3)])
+@pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 9), (8,), (2, 8, 3)])
 def test_multi_head_attention_of_another_hidden_size(shape):
     with pytest.raises(
         ValueError, match=said(shape, "hidden_size is 8", "length, hidden_size")
@@ -57,7 +57,13 @@ def test_multi_head_attention_of_another_hidden_size(shape):
 
 
 @pytest.mark.parametrize(
-    ("shape", "n_rep"), [((2, 3, 4), 2), ((1, 2, 3, 4), 0), ((1, 2, 3, 4), -1)]
+    ("shape", "n_rep"),
+    [
+        ((2, 3, 4), 2),
+        ((1, 2, 3, 4, 5), 2),
+        ((1, 2, 3, 4), 0),
+        ((1, 2, 3, 4), -1),
+    ],
 )
 def test_repeat_kv(shape, n_rep):
     with pytest.raises(
@@ -105,14 +111,22 @@ def test_padding_mask_of_floats_that_are_0_and_1():
     assert padding_mask(mask.long()).tolist() == [[[[False, True]]]]
 
 
+def test_padding_mask_without_data():
+    marks = torch.ones(2, 3, dtype=torch.long, device="meta")
+    assert padding_mask(marks).shape == (2, 1, 1, 3)
+    with pytest.raises(ValueError, match=said("torch.float32", "0 and 1")):
+        padding_mask(marks.float())
+
+
 # ---- norm and RoPE
 
 
-def test_rms_norm_of_another_size():
+@pytest.mark.parametrize("size", [2, 4])
+def test_rms_norm_of_another_size(size):
     with pytest.raises(
-        ValueError, match=said("x is (2, 3)", "weight (4,)", "must be 4")
+        ValueError, match=said("x is (2, 3)", f"weight ({size},)", f"must be {size}")
     ):
-        rms_norm(torch.zeros(2, 3), torch.ones(4), 1e-6)
+        rms_norm(torch.zeros(2, 3), torch.ones(size), 1e-6)
 
 
 @pytest.mark.parametrize(("rows", "heads"), [(6, 2), (8, 3), (3, 1)])

@@ -9,7 +9,7 @@ MODEL = "contract/model_refusals contract/request_refusals"
 OTHERS = {
     "attention": f"contract/attention_refusals {ATTENTION} properties/attention_symmetries",
     "broadcasting": "properties/matmul_properties",
-    "cache": f"properties/cache_machine {MODEL} parity/autocast {LAYERS}",
+    "cache": f"generate properties/cache_machine {MODEL} parity/autocast {LAYERS}",
     "config": "contract/config_refusals parity/known_configurations",
     "decoder": f"{MODEL} contract/part_refusals properties/chunks_and_padding {LAYERS}",
     "generate": f"{MODEL} properties/chunks_and_padding parity/autocast",
