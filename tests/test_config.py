@@ -1,10 +1,11 @@
+import math
 from dataclasses import FrozenInstanceError
 
 import pytest
 import tiny
 import tiny_files
 
-from companion import LlamaConfig, YarnScaling
+from companion import DynamicNTKScaling, LinearScaling, LlamaConfig, YarnScaling
 
 
 def test_sizes_that_follow_from_others():
@@ -110,6 +111,41 @@ def test_from_hf_takes_whole_numbers_with_a_point():
     rope = {"type": "yarn", "factor": 4, "original_max_position_embeddings": 8192.0}
     for place in ({"rope_scaling": rope}, {"rope_parameters": rope}):
         assert LlamaConfig.from_hf(place).rope_scaling == YarnScaling(4.0, 8192)
+
+
+def scaling(rope, **config):
+    return LlamaConfig.from_hf({"rope_scaling": rope, **config}).rope_scaling
+
+
+def test_from_hf_takes_2048_positions_where_none_are_said():
+    dynamic = {"rope_type": "dynamic", "factor": 2.0}
+    assert scaling(dynamic) == DynamicNTKScaling(2.0, 2048)
+
+
+def test_from_hf_keeps_an_original_length_that_is_longer():
+    lengths = {"max_position_embeddings": 32, "original_max_position_embeddings": 64}
+    assert scaling({"type": "linear", "factor": 4.0}, **lengths) == LinearScaling(
+        4.0, 64
+    )
+    assert scaling({"type": "yarn"}, **lengths) == YarnScaling(0.5, 64)
+
+
+@pytest.mark.parametrize(
+    ("given", "magnitude"),
+    [
+        ({"attention_factor": 1.5, "mscale": 2.0, "mscale_all_dim": 1.0}, 1.5),
+        ({"mscale_all_dim": 2.0}, 0.1 * math.log(4) + 1),
+        ({"mscale": 2.0}, 0.1 * math.log(4) + 1),
+        (
+            {"mscale": 2.0, "mscale_all_dim": 1.0},
+            (0.2 * math.log(4) + 1) / (0.1 * math.log(4) + 1),
+        ),
+    ],
+    ids=str,
+)
+def test_from_hf_reads_yarns_magnitude(given, magnitude):
+    yarn = scaling({"type": "yarn", "factor": 4.0, **given})
+    assert yarn.magnitude == pytest.approx(magnitude)
 
 
 def test_from_hf_takes_null_for_the_default():

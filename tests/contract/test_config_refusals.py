@@ -204,6 +204,10 @@ def test_unknown_kind_of_rope(kind, place, key):
             {"rope_type": "llama3", "type": "yarn", "factor": 8.0},
             ("rope_type = 'llama3'", "type = 'yarn'", "keep the one"),
         ),
+        (
+            {"rope_type": "yarn", "type": "llama3", "factor": 8.0},
+            ("rope_type = 'yarn'", "type = 'llama3'", "keep the one"),
+        ),
         ({"type": "linear", "rope_type": "default"}, ("'default'", "'linear'")),
         ({"rope_type": "default", "mrope_section": [1]}, ("mrope_section", "knows")),
         ({"partial_rotary_factor": 0.5}, ("partial_rotary_factor = 0.5",)),
@@ -264,6 +268,12 @@ def test_rope_parameters_that_are_no_dict(value):
 def test_ramp_that_runs_backwards():
     with pytest.raises(ValueError, match=said("beta_fast 1.0", "beta_slow 32.0")):
         YarnScaling(4.0, 16, beta_fast=1.0, beta_slow=32.0)
+    with pytest.raises(ValueError, match=said("beta_fast 2.0", "beta_slow 2.0")):
+        YarnScaling(4.0, 16, beta_fast=2.0, beta_slow=2.0)
+    with pytest.raises(
+        ValueError, match=said("high_freq_factor 4.0", "low_freq_factor 4.0")
+    ):
+        Llama3Scaling(8.0, 4.0, 4.0, 16)
     with pytest.raises(
         ValueError, match=said("high_freq_factor 1.0", "low_freq_factor 4.0")
     ):
@@ -273,8 +283,14 @@ def test_ramp_that_runs_backwards():
 def test_factors_that_do_not_fit():
     with pytest.raises(ValueError, match=said("0.0", "greater than 0")):
         FrequencyFactors((1.0, 0.0))
-    with pytest.raises(ValueError, match=said("3 factors", "head_dim is 4", "2 pairs")):
-        tiny.config(rope_scaling=FrequencyFactors((1.0, 2.0, 3.0)))
+    with pytest.raises(ValueError, match=said("has -1.0")):
+        FrequencyFactors((1.0, -1.0, float("inf")))
+    with pytest.raises(ValueError, match=said("has inf", "finite")):
+        FrequencyFactors((1.0, float("inf")))
+    for factors in ((1.0, 2.0, 3.0), (1.0,)):
+        quotes = said(f"{len(factors)} factors", "head_dim is 4", "2 pairs")
+        with pytest.raises(ValueError, match=quotes):
+            tiny.config(rope_scaling=FrequencyFactors(factors))
 
 
 def test_scaling_that_the_heads_cannot_have():
@@ -282,6 +298,7 @@ def test_scaling_that_the_heads_cannot_have():
         tiny.config(head_dim=2, rope_scaling=DynamicNTKScaling(2.0, 16))
     with pytest.raises(ValueError, match=said("rope_theta above 1", "1.0")):
         tiny.config(rope_theta=1.0, rope_scaling=YarnScaling(2.0, 16))
+    assert tiny.config(rope_theta=1.5, rope_scaling=YarnScaling(2.0, 16))
 
 
 def test_scaling_that_is_a_dict():

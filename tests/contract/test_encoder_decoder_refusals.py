@@ -32,6 +32,11 @@ def test_heads_that_do_not_divide(make, hidden, heads):
         make(hidden, heads)
 
 
+def test_one_head_and_one_pair():
+    assert CrossAttention(1, 1).num_heads == 1
+    assert sinusoidal_positions(torch.arange(3), 2).shape == (3, 2)
+
+
 @pytest.mark.parametrize("hidden_size", [7, 1, 0, -2])
 def test_sinusoids_of_an_odd_hidden_size(hidden_size):
     with pytest.raises(
@@ -54,7 +59,7 @@ def test_hidden_states_of_another_size(shape):
 
 @pytest.mark.parametrize("layer", [DECODER, CROSS])
 @pytest.mark.parametrize(
-    "shape", [(2, 4, 7), (3, 4, 8), (1, 4, 8), (4, 8), (2, 1, 4, 8)]
+    "shape", [(2, 4, 7), (2, 4, 9), (3, 4, 8), (1, 4, 8), (4, 8), (2, 1, 4, 8)]
 )
 def test_memory_of_another_hidden_size_or_batch(layer, shape):
     with pytest.raises(

@@ -16,7 +16,7 @@ from companion import (
     generate,
 )
 from companion.rope import rope_cos_sin
-from companion.rope_scaling.scaling import inverse_frequencies
+from companion.rope_scaling.scaling import inverse_frequencies, on_device
 
 HEAD_DIM, THETA = 8, 10000.0
 PLAIN = torch.tensor([1.0, 0.1, 0.01, 0.001])
@@ -29,6 +29,7 @@ def frequencies(scaling, last_position=0):
 def test_no_scaling():
     torch.testing.assert_close(frequencies(RopeScaling()), PLAIN)
     assert RopeScaling().magnitude == 1.0
+    assert RopeScaling() == RopeScaling()
 
 
 def test_linear_slows_every_pair():
@@ -79,6 +80,13 @@ def test_yarn_by_hand():
     torch.testing.assert_close(sharp, (1 - ramp) * PLAIN + ramp * PLAIN / 4)
 
 
+def test_yarn_ramp_ends_at_the_last_feature():
+    # a millionth of a turn is what pair 8.5 would make
+    scaled = frequencies(YarnScaling(4.0, 2000, beta_slow=1e-6))
+    ramp = torch.arange(4) / (HEAD_DIM - 1)
+    torch.testing.assert_close(scaled, (1 - ramp) * PLAIN + ramp * PLAIN / 4)
+
+
 def test_yarn_with_a_ramp_of_no_width_is_a_step():
     scaled = frequencies(YarnScaling(4.0, 4, beta_fast=32.0))
     torch.testing.assert_close(scaled, PLAIN / torch.tensor([1.0, 4, 4, 4]))
@@ -86,6 +94,7 @@ def test_yarn_with_a_ramp_of_no_width_is_a_step():
 
 def test_yarn_magnitude():
     assert YarnScaling(4.0, 16).magnitude == pytest.approx(0.1 * math.log(4) + 1)
+    assert YarnScaling(1.5, 16).magnitude == pytest.approx(0.1 * math.log(1.5) + 1)
     assert YarnScaling(0.5, 16).magnitude == 1.0
     assert YarnScaling(4.0, 16, attention_factor=1.5).magnitude == 1.5
 
@@ -141,6 +150,21 @@ def test_tokens_that_a_text_may_have(scaling, trained, tokens):
 def test_factors_divide_each_pair():
     scaled = frequencies(FrequencyFactors((1.0, 2.0, 4.0, 8.0)))
     torch.testing.assert_close(scaled, PLAIN / torch.tensor([1.0, 2, 4, 8]))
+
+
+def test_factors_are_a_tensor_once():
+    """Ones that autograd takes, whoever asks first."""
+    factors = FrequencyFactors((1.0, 2.0, 4.0, 16.0)).factors
+    with torch.inference_mode():
+        made = on_device(factors, torch.device("cpu"))
+    assert not made.is_inference()
+    assert on_device(factors, torch.device("cpu")) is made
+
+
+def test_factors_in_a_compiled_step():
+    scaling = FrequencyFactors((1.0, 2.0, 4.0, 32.0))
+    compiled = torch.compile(frequencies, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(scaling), frequencies(scaling))
 
 
 def test_llama3_is_a_set_of_factors():
