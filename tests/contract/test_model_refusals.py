@@ -219,7 +219,7 @@ TURNED = (2, 3, 4)  # batch, length, head_dim
 
 @pytest.mark.parametrize(
     "cos",
-    [(3, 4), (2, 3, 4, 1), (2, 2, 4), (2, 4, 4), (3, 3, 4)],
+    [(3, 4), (1, 3), (2, 3, 4, 1), (2, 2, 4), (2, 4, 4), (3, 3, 4)],
     ids=str,
 )
 def test_angles_for_other_tokens(cos):
@@ -269,8 +269,8 @@ def test_mask_of_two_axes_with_other_rows(rows):
 
 def test_mask_of_one_axis_is_of_keys():
     layer, x = LlamaDecoderLayer(tiny.config(), 0), torch.randn(2, 3, 16)
-    seen = torch.tensor([False, True, True])
-    assert torch.equal(layer(x, seen), layer(x, seen.expand(3, 3)))
+    for seen in (torch.tensor([False, True, True]), torch.tensor([True])):
+        assert torch.equal(layer(x, seen), layer(x, seen.expand(3, 3)))
 
 
 def test_positions_without_a_batch():
