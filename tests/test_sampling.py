@@ -65,13 +65,13 @@ def test_temperature_0_gives_all_to_the_likeliest():
 
 def test_temperature_0_gives_all_to_the_first_of_equals():
     logits = torch.tensor([[0.0, 2, 2], [3, 3, 3]])
-    assert next_token_probabilities(logits, 0).tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert next_token_probabilities(logits, 0.0).tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
 def test_temperature_0_draws_no_number():
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
-    choose(torch.randn(3, 9), 0, generator)
+    choose(torch.randn(3, 9), 0.0, generator)
     assert torch.equal(generator.get_state(), before)
 
 
@@ -172,7 +172,7 @@ def test_the_first_row_that_chooses_no_token_is_named():
 def test_logits_without_data():
     logits = torch.empty(3, 9, device="meta")
     assert next_token_probabilities(logits, top_k=2, top_p=0.5).shape == (3, 9)
-    assert choose(logits, 0).shape == (3,)
+    assert choose(logits, 0.0).shape == (3,)
 
 
 @pytest.mark.parametrize("batch", [3, 20])
@@ -183,10 +183,10 @@ def test_temperature_0_beside_a_top_k(batch, top_k, limits):
     logits = torch.randn(batch, 9)
     if limits:
         with pytest.raises(ValueError, match=f"temperature is 0.*top_k \\({top_k}\\)"):
-            next_token_probabilities(logits, 0, top_k)
+            next_token_probabilities(logits, 0.0, top_k)
     else:
-        kept = next_token_probabilities(logits, 0, top_k)
-        assert torch.equal(kept, next_token_probabilities(logits, 0))
+        kept = next_token_probabilities(logits, 0.0, top_k)
+        assert torch.equal(kept, next_token_probabilities(logits, 0.0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])

@@ -7,6 +7,7 @@ import tiny
 import torch
 
 from companion import (
+    FrequencyFactors,
     KVCache,
     LlamaDecoderLayer,
     causal_mask,
@@ -54,6 +55,14 @@ def assert_compiles(options, backend, device):
         query, key, value, enable_gqa=True, **options
     )
     torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_factors_of_rope_traced():
+    frequencies = FrequencyFactors((1.0, 2.0, 4.0, 32.0)).frequencies
+    positions = torch.arange(3)
+    assert torch.equal(
+        compiled(frequencies)(8, 1e4, positions), frequencies(8, 1e4, positions)
+    )
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)

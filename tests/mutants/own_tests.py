@@ -24,7 +24,7 @@ OTHERS = {
     "sampling": f"properties/sampling_properties {MODEL}",
     "transformer_2017": "transformer_2017/encoder_decoder contract/encoder_decoder_refusals",
     "rope_scaling": "rope_scaling/rope_scaling contract/config_refusals config "
-    "parity/configurations properties/rope_properties",
+    "parity/configurations properties/rope_properties contract/compile",
 }
 
 

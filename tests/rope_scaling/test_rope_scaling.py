@@ -161,12 +161,6 @@ def test_factors_are_a_tensor_once():
     assert on_device(factors, torch.device("cpu")) is made
 
 
-def test_factors_in_a_compiled_step():
-    scaling = FrequencyFactors((1.0, 2.0, 4.0, 32.0))
-    compiled = torch.compile(frequencies, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(scaling), frequencies(scaling))
-
-
 def test_llama3_is_a_set_of_factors():
     scaling = Llama3Scaling(8.0, 1.0, 4.0, 400)
     factors = tuple((PLAIN / frequencies(scaling)).tolist())
