@@ -83,7 +83,7 @@ ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run o
 
 # Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
 # first. What a part prints comes in one piece when it has ended, if make can do that (4.0 and newer).
-PARTS = typed compiled plain chapters kernels bundled site kernels-oldest lint coverage
+PARTS = plain typed compiled chapters bundled site kernels kernels-oldest lint
 IN_ONE_PIECE = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: test
@@ -101,20 +101,19 @@ lint: $(INSTALLED) ## style and types
 # `typed` checks every shape annotation as the tests call it, `bundled` too, with the real weights. `plain` and `compiled` run
 # without those checks what they would get in the way of: wrong arguments, which must reach our own errors, processes of
 # their own, compiled code. `kernels` is what runs in Triton's interpreter, where there is a Triton: on Linux.
-# Coverage doubles a test's time, so `typed` and `plain` alone are measured; what the others run, runs there on a small scale.
 APART = contract endurance hugging_face notebooks parallel site fast/kernels
 SHAPES_CHECKED = tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
 COMPILED = $(wildcard tests/contract/test_*compile.py) tests/contract/test_compiled_linear.py tests/hugging_face tests/parallel/test_torchrun.py
 PYTEST = $(BIN) pytest $(PARALLEL)
-MEASURED = COVERAGE_FILE=.coverage.$@ $(PYTEST) --cov --cov-report=
+COVERED = COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE)
 INTERPRETED = TRITON_INTERPRET=1 $(PYTEST)
 
 .PHONY: unit
-unit: coverage bundled compiled kernels kernels-oldest ## the package's tests and their coverage
+unit: typed plain bundled compiled kernels kernels-oldest ## the package's tests
 
 .PHONY: typed
 typed: $(INSTALLED)
-	@$(MEASURED) $(SHAPES_CHECKED) -m "not bundled"
+	@$(COVERED) $(SHAPES_CHECKED) -m "not bundled"
 
 .PHONY: bundled
 bundled: $(INSTALLED)
@@ -122,14 +121,16 @@ bundled: $(INSTALLED)
 
 .PHONY: plain
 plain: $(INSTALLED)
-	@$(MEASURED) tests/contract tests/endurance tests/parallel $(COMPILED:%=--ignore %)
+	@$(COVERED) tests/contract tests/endurance tests/parallel $(COMPILED:%=--ignore %)
 
 .PHONY: compiled
 compiled: $(INSTALLED) $(HF_TESTS)
 	@$(PYTEST) $(COMPILED)
 
+# It takes half as long again, so it is no part of `test` but run every week. What the other parts run, runs in these two on a small scale.
 .PHONY: coverage
-coverage: typed plain
+coverage: WITH_COVERAGE = --cov --cov-report=
+coverage: typed plain ## which lines of the package no test runs; at least 95% are run
 	@$(BIN) coverage combine -q --keep .coverage.typed .coverage.plain
 	@$(BIN) coverage report -m --skip-covered --fail-under=95
 

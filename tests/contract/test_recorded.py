@@ -64,7 +64,7 @@ def test_another_cache_or_batch_is_recorded_anew():
 
 def test_one_graph_is_for_any_number_of_prompt_lengths():
     """More lengths than torch compiles a function for, and several batches."""
-    model = tiny.model()
+    model = tiny.model(num_hidden_layers=1)
     torch._dynamo.utils.counters.clear()
     step = in_one_graph(lambda *given: one_token(model, *given), "aot_eager")
     step = Recorded(step, Recorder())
