@@ -38,9 +38,9 @@ def test_results_come_in_the_order_of_the_ranks():
         (on_ranks.one_leaves, "rank 0 of 2 ended: it left with exit status 0 and no"),
     ],
 )
-def test_a_rank_that_ends_ends_all_and_says_why(function, why):
+def test_a_rank_that_ends_ends_all_and_says_why(function, why, tmp_path):
     with pytest.raises(RuntimeError, match=re.escape(why)):
-        run(function, 2)
+        run(function, 2, tmp_path)
 
 
 class Ended:
