@@ -118,7 +118,7 @@ def shared_out(module: Module, mesh: DeviceMesh, plan: Plan) -> Module:
     parallelize_module(other, mesh, plan, src_data_rank=None)
     for each in other.modules():
         if isinstance(each, nn.Linear):
-            give_to_the_first(each, mesh)
+            bias_on_rank_0(each, mesh)
         if isinstance(each, LlamaAttention | MultiHeadAttention):
             each.num_heads //= mesh.size()
         if isinstance(each, LlamaAttention):
@@ -126,7 +126,7 @@ def shared_out(module: Module, mesh: DeviceMesh, plan: Plan) -> Module:
     return other
 
 
-def give_to_the_first(linear: nn.Linear, mesh: DeviceMesh) -> None:
+def bias_on_rank_0(linear: nn.Linear, mesh: DeviceMesh) -> None:
     """A row-parallel bias on rank 0 and zeros on the others: a partial sum as the products are.
 
     One that every rank has whole would leave DTensor to choose what to send, and small

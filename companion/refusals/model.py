@@ -9,12 +9,6 @@ from torch import Tensor
 from companion.cache import KVCache
 from companion.refusals.cache import check_room, check_whole
 
-AXES = {
-    0: "[None, None]",
-    1: "[None]",
-    2: "",
-}  # what makes ids with so many axes a batch
-
 
 def model(
     self: Any,
@@ -108,7 +102,7 @@ def as_tensor(ids: Any) -> str:
     if hasattr(ids, "ids"):
         return "torch.tensor([encoding.ids])"
     if hasattr(ids, "ndim"):  # numpy's
-        return f"torch.as_tensor(ids){AXES.get(ids.ndim, '')}"
+        return f"torch.as_tensor(ids){as_batch(ids.ndim)}"
     rows = isinstance(ids, Sequence) and len(ids) and isinstance(ids[0], Sequence)
     return f"torch.tensor({'ids' if rows else '[ids]'})"
 
@@ -117,6 +111,10 @@ def as_ids(x: Tensor) -> str:
     """How a tensor of another kind or of other axes becomes one of ids."""
     if x.dtype == torch.bool:
         return "is it the attention_mask?"
-    axes = AXES.get(x.ndim, ".flatten(0, -2)")
     kind = "" if x.dtype in (torch.int32, torch.int64) else ".long()"
-    return f"pass input_ids{axes}{kind}"
+    return f"pass input_ids{as_batch(x.ndim)}{kind}"
+
+
+def as_batch(ndim: int) -> str:
+    """How ids with so many axes become (batch, length)."""
+    return {0: "[None, None]", 1: "[None]", 2: ""}.get(ndim, ".flatten(0, -2)")

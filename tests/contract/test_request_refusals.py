@@ -32,6 +32,7 @@ IN_PLACE_OF_IDS = {
     "list of rows": ([ROW], "torch.tensor(ids)"),
     "array": (np.array([ROW]), "torch.as_tensor(ids)"),
     "1-d array": (np.array(ROW), "torch.as_tensor(ids)[None]"),
+    "3-d array": (np.array([[ROW]]), "torch.as_tensor(ids).flatten(0, -2)"),
     "0-d array": (np.array(3), "torch.as_tensor(ids)[None, None]"),
     "dict": (dict(BATCH), "inputs['input_ids']"),
     "BatchEncoding": (BATCH, "inputs['input_ids']"),
