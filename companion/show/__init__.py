@@ -19,6 +19,7 @@ from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
+from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -52,6 +53,7 @@ __all__ = [
     "EqualityLedger",
     "Roofline",
     "amount",
+    "attention_explorer",
     "bars",
     "beside",
     "calls_figure",
