@@ -163,6 +163,10 @@ site: book ## the pages in a browser: links, console, phones, accessibility
 	@$(VENV)/bin/python tests/site/get_chromium.py
 	@$(BIN) pytest tests/site -n $(JOBS)
 
+.PHONY: page-figures
+page-figures: book ## what each built page weighs, shifts and shows first
+	@PYTHONPATH=tests/notebooks $(VENV)/bin/python tests/site/measure.py
+
 # The package's tests with other versions than the lock's, each in an environment of its own: the newest there are, and the
 # oldest that pyproject.toml allows. ALSO holds some back: make newest ALSO='torch==2.12.*'. What is tied to the lock is left
 # out (the chapters' outputs, the pages, measurements), and of the oldest what imports transformers, which wants newer ones.

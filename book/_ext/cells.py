@@ -1,7 +1,8 @@
 """Cells of a chapter by what they are for, said by their tags: what is open is the lesson.
 
-`setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing without the call
-that lists it, `figure` shows its picture or table above the code that made it. A cell without one of them is a lesson.
+`setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing without
+the call that lists it, `figure` shows its picture or table above the code that made it. A cell without one of
+them is a lesson.
 """
 
 import html
@@ -30,6 +31,7 @@ class FoldCells(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **_: object) -> None:
+        """Find the cells, and have each folded by the method of its kind."""
         for cell in list(self.document.findall(nodes.container)):
             kind = kind_of(cell) if cell.get("nb_element") == "cell_code" else None
             if kind:
@@ -38,17 +40,22 @@ class FoldCells(SphinxPostTransform):
     def setup(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
     ) -> None:
+        """One line."""
         cell.children = fold("set-up", "Set-up", [code, *output])
 
     def check(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
     ) -> None:
+        """The line that its output says of itself."""
         cell.children = fold("check", summary(output), [code, *output])
 
     def source(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
     ) -> None:
-        for block in [each for part in output for each in part.findall(nodes.literal_block)]:
+        """The listing alone, under the name of its file."""
+        for block in [
+            each for part in output for each in part.findall(nodes.literal_block)
+        ]:
             files = block.parent[block.parent.index(block) - 1]
             text = block.astext()
             listing = Listing(text, text, language="python", files=files.astext())
@@ -59,7 +66,12 @@ class FoldCells(SphinxPostTransform):
     def figure(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
     ) -> None:
-        drawn = any("<figure" in raw.astext() for part in output for raw in part.findall(nodes.raw))
+        """The picture or table, and below it a line that opens to its code."""
+        drawn = any(
+            "<figure" in raw.astext()
+            for part in output
+            for raw in part.findall(nodes.raw)
+        )
         word = "figure" if drawn else "table"
         cell.children = [*output, *fold("made-by", f"The code of this {word}", [code])]
 
@@ -78,7 +90,9 @@ def halves(cell: nodes.container) -> tuple[nodes.Node, list[nodes.Node]]:
 
 def fold(name: str, line: str, content: list[nodes.Node]) -> list[nodes.Node]:
     """A line that opens to the content."""
-    opening = f'<details class="cell-fold {name}"><summary>{html.escape(line)}</summary>'
+    opening = (
+        f'<details class="cell-fold {name}"><summary>{html.escape(line)}</summary>'
+    )
     return [
         nodes.raw("", opening, format="html"),
         *content,
@@ -97,7 +111,9 @@ def summary(output: Sequence[nodes.Node]) -> str:
 
 def visit_listing(self: HTML5Translator, node: Listing) -> None:
     """The listing as one block, so that copying it takes all of it."""
-    highlighted = self.highlighter.highlight_block(node.astext(), "python", location=node)
+    highlighted = self.highlighter.highlight_block(
+        node.astext(), "python", location=node
+    )
     folded, docstrings = fold_docstrings(highlighted)
     toggle = (
         '<label><input type="checkbox" class="docstrings"> docstrings</label>'
@@ -105,14 +121,15 @@ def visit_listing(self: HTML5Translator, node: Listing) -> None:
         else ""
     )
     self.body.append(
-        f'<div class="listing"><div class="listing-head"><span class="files">{html.escape(node["files"])}</span>{toggle}</div>'
+        '<div class="listing"><div class="listing-head">'
+        f'<span class="files">{html.escape(node["files"])}</span>{toggle}</div>'
         f'<div class="highlight-python notranslate">{folded}</div></div>\n'
     )
     raise nodes.SkipNode
 
 
 def fold_docstrings(highlighted: str) -> tuple[str, int]:
-    """The highlighted lines, each docstring's in a span that can be hidden, and how many docstrings there are."""
+    """The highlighted lines, each docstring's in a span that can be hidden, and how many there are."""
     lines, count, inside = [], 0, False
     for line in highlighted.splitlines(keepends=True):
         quotes = line.count(QUOTES) if inside or DOCSTRING in line else 0

@@ -1,5 +1,5 @@
-"""The package's look on the pages: its stylesheet, the scripts of the figures on a page, numbers for figures, and axes
-in prose and formulas as chips.
+"""The package's look on the pages: its stylesheet, the scripts of the figures on a page, numbers for figures,
+and axes in prose and formulas as chips.
 """
 
 import re
@@ -55,6 +55,7 @@ class NumberFigures(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **_: object) -> None:
+        """Number them in the order of the page."""
         chapter = self.env.toc_secnumbers.get(self.env.docname, {}).get("", ())
         count = 0
         for raw in self.document.findall(nodes.raw):
@@ -67,22 +68,25 @@ class NumberFigures(SphinxPostTransform):
 
 def numbered(drawn: str, number: str) -> str:
     """A figure that others can point to, and its number in front of its caption."""
+    anchor = f"figure-{number.replace('.', '-')}"
+    label = f'<span class="number">Figure {number}</span> '
     return FIGURE.sub(
-        rf'<figure class="companion-figure" id="figure-{number.replace(".", "-")}"\1<figcaption><span class="number">Figure {number}</span> ',
+        rf'<figure class="companion-figure" id="{anchor}"\1<figcaption>{label}',
         drawn,
         count=1,
     )
 
 
 class Chips(SphinxPostTransform):
-    """Axes in prose as chips: their names, and the shapes that a figure or a ledger of the page gives with its axes; in
-    formulas their names in their colors.
+    """Axes in prose as chips: their names, and the shapes that a figure or a ledger of the page gives with its
+    axes; in formulas their names in their colors.
     """
 
     default_priority = 8
     formats = ("html",)
 
     def run(self, **_: object) -> None:
+        """Mark the names, then the shapes, then the formulas."""
         shapes = shapes_in(self.document)
         for literal in list(self.document.findall(nodes.literal)):
             text = literal.astext()
@@ -90,7 +94,9 @@ class Chips(SphinxPostTransform):
                 literal["classes"] += ["axis", f"axis-{axis.letter}"]
             elif axes := shapes.get(text):
                 literal[:] = chips_of(text, axes)
-        formulas = self.document.findall(lambda node: isinstance(node, (nodes.math, nodes.math_block)))
+        formulas = self.document.findall(
+            lambda node: isinstance(node, (nodes.math, nodes.math_block))
+        )
         for formula in formulas:
             formula[:] = [nodes.Text(WORD.sub(colored, formula.astext()))]
 
@@ -101,7 +107,9 @@ def shapes_in(document: nodes.document) -> dict[str, list[str]]:
     for raw in document.findall(nodes.raw):
         for sizes, axes in SHAPE.findall(raw.astext()):
             given.setdefault(sizes, set()).add(axes)
-    return {sizes: axes.pop().split() for sizes, axes in given.items() if len(axes) == 1}
+    return {
+        sizes: axes.pop().split() for sizes, axes in given.items() if len(axes) == 1
+    }
 
 
 def chips_of(shape: str, axes: list[str]) -> list[nodes.Node]:
@@ -115,7 +123,9 @@ def chips_of(shape: str, axes: list[str]) -> list[nodes.Node]:
             continue
         letter = nodes.inline("", axis.letter, classes=["letter"])
         size = nodes.inline("", part, classes=["size"])
-        made.append(nodes.inline("", "", size, letter, classes=["axis", f"axis-{axis.letter}"]))
+        made.append(
+            nodes.inline("", "", size, letter, classes=["axis", f"axis-{axis.letter}"])
+        )
     return made
 
 
