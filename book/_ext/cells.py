@@ -1,8 +1,8 @@
 """Cells of a chapter by what they are for, said by their tags: what is open is the lesson.
 
-`setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing without
-the call that lists it, `figure` shows its picture or table above the code that made it. A cell without one of
-them is a lesson.
+`setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing
+without the call that lists it, `figure` shows its picture or table above the code that made it. A cell
+without one of them is a lesson.
 """
 
 import html

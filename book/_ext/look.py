@@ -88,8 +88,8 @@ def numbered(drawn: str, number: str) -> str:
 
 
 class Chips(SphinxPostTransform):
-    """Axes in prose as chips: their names, and the shapes that a figure or a ledger of the page gives with its
-    axes; in formulas their names in their colors.
+    """Axes in prose as chips: their names, and the shapes that a figure or a ledger of the page gives with
+    its axes; in formulas their names in their colors.
     """
 
     default_priority = 8
