@@ -21,6 +21,15 @@ from companion.show.figures.svg import (
     value_cell,
 )
 
+# Rows and columns of what the book always calls by these names.
+AXES = {
+    "X": ("q_len", "hidden"),
+    **dict.fromkeys(("W_q", "W_k", "W_v"), ("hidden", "head_dim")),
+    "Q": ("q_len", "head_dim"),
+    **dict.fromkeys(("K", "V"), ("kv_len", "head_dim")),
+    "Kᵀ": ("head_dim", "kv_len"),
+    **dict.fromkeys(("scores", "weights"), ("q_len", "kv_len")),
+}
 CELL, ROW = 40, 30
 HEAD, SIDE = 36, 26  # room for the name and the size across, for the size down
 
@@ -70,7 +79,7 @@ def equation(
     highlight: int | None = None,
 ) -> Figure:
     """Matrices and the signs between them, as they stand in a formula: `[("X", x),
-    "@", ("W", w), "=", ("Q", q)]`. `axes` names the rows and the columns of each.
+    "@", ("W", w), "=", ("Q", q)]`. `axes` names rows and columns of what `AXES` does not.
     """
     matrices = [part for part in parts if not isinstance(part, str)]
     largest = max(values.abs().max().item() for _, values in matrices)
@@ -86,7 +95,7 @@ def equation(
         body = [text(11, middle, sign, size=16)] if sign else []
         top = (tallest - values.shape[0]) * ROW / 2
         rows = highlight if len(values) == len(matrices[0][1]) else None
-        along = (axes or {}).get(name, ())
+        along = {**AXES, **(axes or {})}.get(name, ())
         body.append(matrix(left, top, values, name, largest, along, highlight=rows))
         label = f"{sign} {name} {tuple(values.shape)}".strip()
         width = left + SIDE + max(values.shape[1] * CELL, 9 * len(name)) + 6
