@@ -29,6 +29,7 @@ from companion.show.kernels.programs import program_steps
 from companion.show.kernels.tiles import record_tiles, tiles_figure
 from companion.show.ledgers.axes import llama_axes
 from companion.show.ledgers.beside import beside
+from companion.show.ledgers.chain import chain
 from companion.show.ledgers.equality import EqualityLedger
 from companion.show.ledgers.ledger import ledger
 from companion.show.ledgers.live import peak_bytes
@@ -61,6 +62,7 @@ __all__ = [
     "bars",
     "beside",
     "calls_figure",
+    "chain",
     "chip_figure",
     "curves",
     "equation",

@@ -15,7 +15,7 @@ LOCAL_PATH = re.compile(
 )
 # What a cell is for, which book/_ext/cells.py folds by, and Jupyter by the metadata beside it.
 KINDS = {"setup", "check", "source", "figure"}
-OTHER_TAGS = {"remove-cell", "raises-exception"}
+OTHER_TAGS = {"remove-cell", "raises-exception", "columns"}
 UNCHECKED = {"nbval-skip", "nbval-ignore-output", "NBVAL_SKIP", "NBVAL_IGNORE_OUTPUT"}
 
 

@@ -257,7 +257,7 @@ def check_tints(count: int, things: str) -> None:
 
 
 __all__ = [
-    "DASHES", "EDGE", "MONO", "MUTED", "RULE", "TINTS", "Figure", "Number", "arrow", "box",
+    "DASHES", "EDGE", "MONO", "MUTED", "RULE", "TEXT", "TINTS", "Figure", "Number", "arrow", "box",
     "check_tints", "figure", "frame", "hatch", "legend", "masked", "scale_legend", "side", "svg",
     "tensor_box", "text", "value_cell", "worded",
 ]  # fmt: skip
