@@ -95,7 +95,7 @@ def doubling_of(shapes: Sequence[Sequence[int]], wide: Number, high: Number) -> 
     """Pixels for a doubling, so that every shape's box fits into that width and height: the
     scale that all boxes of a figure share.
     """
-    found = [MOST]
+    found: list[float] = [MOST]
     for sizes in shapes:
         across, down, deep = (
             math.log2(max(n, 1)) for n in (*reversed(sizes[-3:]), 1, 1, 1)[:3]
