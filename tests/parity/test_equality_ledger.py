@@ -95,7 +95,7 @@ class Stations:
                 (*row, worst)
                 for row, worst in zip(ledger.table().rows, found, strict=True)
             ]
-            drawn = table(head, rows)._repr_html_().replace("<tr>", "\n<tr>")
+            drawn = table(head, rows).html().replace("<tr>", "\n<tr>")
             text.append(f"## [{title}]({chapter}.ipynb)\n")
             box = f'<div class="pst-scrollable-table-container">{drawn}</div>'
             text.append(f"```{{raw}} html\n{box}\n```\n")
