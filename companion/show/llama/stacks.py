@@ -1,6 +1,5 @@
 """Both stacks of the 2017 Transformer, their steps and shapes taken from a run."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,10 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.show.figures.svg import Figure
-from companion.show.llama.flow import Row, column, module, plain
+from companion.show.llama.flow import HIDDEN, Column, Row, row, side_by_side
 from companion.transformer_2017 import TransformerDecoderLayer, TransformerEncoderLayer
 
-ATTENTIONS = {"self_attn": "self-attention", "cross_attn": "cross-attention"}
+MEMORY = ("batch", "kv_len", "hidden")
+PRODUCT = ("batch", "q_len", "")  # its last axis is none of the six
 
 
 def stacks_figure(
@@ -30,26 +30,28 @@ def stacks_figure(
         reading, memory = recorded(encoder, source)
         writing, _ = recorded(decoder, target, memory)
     length = memory.shape[1]
-    left = column(
+    left = Column(
         "encoder layer",
         [
-            plain("source", tuple(source.shape)),
+            row("", ("source", tuple(source.shape), HIDDEN)),
             *rows(reading, {"self_attn": "both ways"}),
-            plain("memory →", tuple(memory.shape)),
+            row("", ("memory →", tuple(memory.shape), MEMORY)),
         ],
-        f"The encoder layer makes of a source {tuple(source.shape)} a memory of that shape",
+        "The encoder layer makes a memory of the source",
     )
-    sees = {"self_attn": "causal", "cross_attn": "of memory"}
-    right = column(
+    right = Column(
         "decoder layer",
-        [plain("target", tuple(target.shape)), *rows(writing, sees)],
-        f"The decoder layer reads the target {tuple(target.shape)} and the memory",
+        [
+            row("", ("target", tuple(target.shape), HIDDEN)),
+            *rows(writing, {"self_attn": "causal", "cross_attn": "of memory"}),
+        ],
+        "The decoder layer reads the target and the memory",
     )
     alt = (
         "The two stacks of 2017: in the encoder every token sees every other; the decoder "
         f"has a causal self-attention, and a cross-attention to the encoder's {length} tokens"
     )
-    return Figure((left, right), alt, caption)
+    return side_by_side([left, right], alt, caption)
 
 
 def recorded(layer: nn.Module, *inputs: Tensor) -> tuple[list[tuple[str, Any]], Tensor]:
@@ -76,9 +78,10 @@ def rows(ran: list[tuple[str, Any]], sees: dict[str, str]) -> list[Row]:
     made = []
     for name, shape in ran:
         if name in sees:
-            made.append(module(f"{ATTENTIONS[name]}, {sees[name]}", shape))
+            made.append(row("weights", (f"{name}, {sees[name]}", shape, HIDDEN)))
         elif name.startswith("norm"):
-            made.append(replace(module(f"{name}(x + …)", shape), adds=True))
+            made.append(row("weights", (f"{name}(x + …)", shape, HIDDEN), adds=True))
         else:
-            made.append(module(name, shape))
+            axes = PRODUCT if name == "linear1" else HIDDEN
+            made.append(row("weights", (name, shape, axes)))
     return made

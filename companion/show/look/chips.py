@@ -26,6 +26,8 @@ def shape_chips(sizes: Sequence[int], axes: Sequence[str]) -> str:
     comma = "," if len(pairs) == 1 else ""
     shown = f"({', '.join(chip(*pair) for pair in pairs)}{comma})"
     words = ", ".join(f"{n} {axis}" if named(axis) else n for n, axis in pairs)
-    said = f' role="img" aria-label="shape {words}"' if any(map(named, axes)) else ""
-    data = f' data-sizes="{tuple(sizes)}" data-axes="{html.escape(" ".join(axes))}"'
-    return f'<span class="axes-shape"{said}{data}>{shown}</span>'
+    if not any(map(named, axes)):
+        return f'<span class="axes-shape">{shown}</span>'
+    said = f'role="img" aria-label="shape {words}"'
+    data = f'data-sizes="{tuple(sizes)}" data-axes="{html.escape(" ".join(axes))}"'
+    return f'<span class="axes-shape" {said} {data}>{shown}</span>'

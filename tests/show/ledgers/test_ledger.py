@@ -471,7 +471,8 @@ class TestTables:
         ]  # fmt: skip
         drawn = table._repr_html_()
         assert '<td data-label="read" class="number">10.8 MB</td>' in drawn
-        assert 'aria-label="shape 1, 5, 576 hidden">(1, 5, <span class="axis"' in drawn
+        assert 'aria-label="shape 1, 5, 576 hidden" data-sizes="(1, 5, 576)"' in drawn
+        assert '>(1, 5, <span class="axis" data-axis="m"' in drawn
         assert 'class="companion-ledger companion-cards"' in drawn
         assert "(1, 5, 576)  (1, 5, hidden)" in repr(table)
 

@@ -31,6 +31,9 @@ def test_a_shape_is_read_out_by_its_axes():
         'role="img" aria-label="shape 1 batch, 9 q_heads, 5 q_len, 64 head_dim"'
         in drawn
     )
+    assert (
+        'data-sizes="(1, 9, 5, 64)" data-axes="batch q_heads q_len head_dim"' in drawn
+    )
     assert drawn.count("data-axis") == 4
 
 

@@ -43,7 +43,10 @@ def test_print_has_no_dark_rule():
 
 def test_every_axis_has_its_color_and_line():
     for axis in AXES.values():
-        rule = f'[data-axis="{axis.letter}"] {{ --axis: {axis.ink}; --axis-line: {LINES[axis.line]}; }}'
+        rule = (
+            f'[data-axis="{axis.letter}"], .axis-{axis.letter} '
+            f"{{ --axis: {axis.ink}; --axis-line: {LINES[axis.line]}; }}"
+        )
         assert rule in rules()
 
 
