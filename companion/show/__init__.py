@@ -15,10 +15,12 @@ if find_spec("matplotlib") is None:
 
 from companion.show import example
 from companion.show.faults import what_goes_wrong
+from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
+from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -35,6 +37,8 @@ from companion.show.llama.forward import forward_picture, layer_picture
 from companion.show.llama.heads import head_sharing
 from companion.show.llama.ranks import shares_figure
 from companion.show.llama.rotations import rotation_figure
+from companion.show.llama.stacks import stacks_figure
+from companion.show.llama.tree import module_tree
 from companion.show.measurements.goals import gpu_goals
 from companion.show.measurements.predictions import predicted_and_measured
 from companion.show.measurements.raw import measured
@@ -52,6 +56,8 @@ __all__ = [
     "EqualityLedger",
     "Roofline",
     "amount",
+    "areas",
+    "attention_explorer",
     "bars",
     "beside",
     "calls_figure",
@@ -74,6 +80,7 @@ __all__ = [
     "mask_figure",
     "measured",
     "messages",
+    "module_tree",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",
@@ -86,6 +93,7 @@ __all__ = [
     "speeds",
     "speeds_figure",
     "stacked_bars",
+    "stacks_figure",
     "table",
     "tiles_figure",
     "weights_figure",

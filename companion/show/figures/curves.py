@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+COLORS = ("#2f7fd1", "#d9822b", "#3d9a50", "#a868c8")
 from companion.show.figures.plots import as_svg, name_ends, plot
-from companion.show.figures.svg import COLORS, Figure, Number, check_colors
+from companion.show.figures.svg import Figure, Number, check_colors
 
 FEW = 12  # points that are drawn as points
 Points = tuple[Sequence[Number], Sequence[Number]]

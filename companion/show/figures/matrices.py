@@ -1,19 +1,28 @@
-"""Pictures of tensors, drawn from their values as SVG that follows the page's text
-color.
+"""Pictures of tensors, drawn from their values as SVG that follows the page.
 
 Each function returns a `Figure`, which a notebook shows inline; nothing is drawn by
 hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, Number, cell, svg, text
+from companion.show.figures.svg import (
+    Figure,
+    Number,
+    box,
+    frame,
+    side,
+    svg,
+    tensor_box,
+    text,
+    value_cell,
+)
 
-CELL = 40
-ROW = 30
+CELL, ROW = 40, 30
+HEAD, SIDE = 36, 26  # room for the name and the size across, for the size down
 
 
 def number(value: Number) -> str:
@@ -26,26 +35,30 @@ def matrix(
     y: Number,
     values: Tensor,
     name: str,
+    largest: Number,
+    axes: Sequence[str] = (),
     *,
-    color: str = ACCENT,
     highlight: int | None = None,
 ) -> str:
-    """A matrix as a grid of numbers under its name and shape; stronger cells are
-    larger values.
+    """A matrix as a grid of numbers under its name, its sides in the colors of its axes;
+    fills are signs, as strong as a value is beside the largest. Weights (W...) stand on
+    sand.
     """
     rows, columns = values.shape
-    largest = max(values.abs().max().item(), 1e-9)
-    parts = [
-        text(x + columns * CELL / 2, y + 10, f"{name}  ({rows}, {columns})", size=13)
-    ]
+    wide, high, left, top = columns * CELL, rows * ROW, x + SIDE, y + HEAD
+    parts = [text(left, y + 9, name, size=14, anchor="start")]
+    if name.startswith("W"):
+        parts.append(tensor_box(left - 4, top - 4, wide + 8, high + 8, "weights"))
     for i, row in enumerate(values.tolist()):
         for j, value in enumerate(row):
-            left, top = x + j * CELL, y + 24 + i * ROW
-            strength = 0.08 + 0.34 * abs(value) / largest
-            shade = SECOND if i == highlight else color
-            parts.append(
-                cell(left, top, CELL, ROW, number(value), opacity=strength, color=shade)
-            )
+            place = left + j * CELL, top + i * ROW, CELL, ROW
+            parts.append(value_cell(*place, value, largest, number(value)))
+    down, across = axes or ("", "")
+    parts.append(side(left, top, high, down, rows, down=True))
+    parts.append(side(left, top, wide, across, columns))
+    if highlight is not None:
+        outline = (left, top + highlight * ROW, wide, ROW)
+        parts.append(frame(*outline))
     return "".join(parts)
 
 
@@ -53,40 +66,36 @@ def equation(
     parts: Sequence[tuple[str, Tensor] | str],
     caption: str,
     *,
+    axes: Mapping[str, Sequence[str]] | None = None,
     highlight: int | None = None,
 ) -> Figure:
     """Matrices and the signs between them, as they stand in a formula: `[("X", x),
-    "@", ("W", w), "=", ("Q", q)]`.
+    "@", ("W", w), "=", ("Q", q)]`. `axes` names the rows and the columns of each.
     """
-    tallest = max(part[1].shape[0] for part in parts if not isinstance(part, str))
-    height, panels, sign = 24 + tallest * ROW + 2, [], ""
+    matrices = [part for part in parts if not isinstance(part, str)]
+    largest = max(values.abs().max().item() for _, values in matrices)
+    tallest = max(len(values) for _, values in matrices)
+    height, panels, sign = HEAD + tallest * ROW + 6, [], ""
     for part in parts:
         if isinstance(part, str):
             sign = part
             continue
         name, values = part
-        left = 30 if sign else 1
-        body = [text(11, 24 + tallest * ROW / 2, sign, size=16)] if sign else []
-        width = max(values.shape[1] * CELL, 8 * len(f"{name}  (0, 0)"))
-        inset = (width - values.shape[1] * CELL) / 2
+        left = 26 if sign else 1
+        middle = HEAD + tallest * ROW / 2
+        body = [text(11, middle, sign, size=16)] if sign else []
         top = (tallest - values.shape[0]) * ROW / 2
-        rows = highlight if values.shape[0] == parts_rows(parts) else None
-        body.append(matrix(left + inset, top, values, name, highlight=rows))
+        rows = highlight if len(values) == len(matrices[0][1]) else None
+        along = (axes or {}).get(name, ())
+        body.append(matrix(left, top, values, name, largest, along, highlight=rows))
         label = f"{sign} {name} {tuple(values.shape)}".strip()
-        panels.append(svg(left + width + 1, height, "".join(body), label))
+        width = left + SIDE + max(values.shape[1] * CELL, 9 * len(name)) + 6
+        panels.append(svg(width, height, "".join(body), label))
     words = " ".join(
         part if isinstance(part, str) else f"{part[0]} {tuple(part[1].shape)}"
         for part in parts
     )
-    alt = f"{words}, each matrix with its numbers"
-    return Figure(tuple(panels), alt, caption)
-
-
-def parts_rows(parts: Sequence[tuple[str, Tensor] | str]) -> int:
-    """Rows of the first matrix of an equation: the matrices that share them are
-    highlighted with it.
-    """
-    return next(part[1].shape[0] for part in parts if not isinstance(part, str))
+    return Figure(tuple(panels), f"{words}, each matrix with its numbers", caption)
 
 
 def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
@@ -111,8 +120,8 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
         for k in range(columns):
             torch.testing.assert_close(product[j, k], a[j, 0] @ b[k])
             x, label = left + k * wide, f"a[{j}, 0] @ b[{k}]"
-            shade = 0.12 + 0.1 * ((j + k) % 2)
-            body.append(cell(x, y, wide, high, label, opacity=shade, size=12))
+            body.append(box(x, y, wide, high, tint=0.05 * ((j + k) % 2)))
+            body.append(text(x + wide / 2, y + high / 2, label, size=12))
     alt = f"{rows} by {columns} cells; row j, column k holds a[j, 0] @ b[k]"
     size = left + columns * wide + 2, top + rows * high + 2
     return Figure((svg(*size, "".join(body), alt),), alt, caption)

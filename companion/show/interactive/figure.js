@@ -1,0 +1,257 @@
+// What every figure that responds is made of: a custom element whose state comes from the package's trace, and whose
+// changes go out as events. Below it the parts: matrices, steps, numbers, choices.
+(() => {
+  if (customElements.get("shape-figure")) return;
+
+  // The look's rules for chips, filled by companion.show.look.code.
+  const LOOK = "";
+
+  const CONTROLS = `
+    :host { display: block; color: var(--look-text); font: 15px/1.45 system-ui, sans-serif; flex: 1 1 100%; min-width: 0; }
+    :host .live { display: flex; flex-direction: column; gap: 0.75rem; }
+    slot { display: none; }
+    @media print { :host .live { display: none; } slot { display: contents; } }
+    .stage, .controls { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; align-items: center; }
+    .readout { margin: 0; min-height: 3em; padding: 0.5rem 0.75rem; border-left: 3px solid var(--look-edge); background: var(--look-surface);
+      overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+    .readout.refused { border-left-style: dotted; }
+    button, select, input { font: inherit; color: inherit; }
+    button, select, input[type=text] { min-height: 44px; padding: 0 0.75rem; border: 1px solid var(--look-edge); border-radius: 4px;
+      background: var(--look-activations); }
+    button:not(:disabled), input[type=range], input[type=checkbox], input[type=radio], select { cursor: pointer; }
+    button:disabled { color: var(--look-muted); border-style: dashed; }
+    input[type=text] { width: 7em; }
+    input[type=range] { min-width: 8rem; flex: 1 1 8rem; height: 44px; accent-color: var(--look-focus); }
+    input[type=checkbox], input[type=radio] { width: 18px; height: 18px; margin: 0; accent-color: var(--look-focus); }
+    :is(button, select, input, [tabindex]):focus-visible { outline: 3px solid var(--look-focus); outline-offset: 1px; z-index: 1; }
+    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; }
+    fieldset { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: center; margin: 0; padding: 0; border: 0; min-width: 0; }
+    legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
+    .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
+    .steps output { min-width: 7.5em; }
+    .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
+    .matrix .name { font-size: 14px; white-space: nowrap; }
+    .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));
+      border-inline-start: 3px solid var(--rows, var(--look-edge)); }
+    .matrix [role=row] { display: contents; }
+    .matrix.weights { padding: 4px 6px 6px; border: 2px solid var(--look-edge); background: var(--look-weights); }
+    .matrix [role=gridcell] { position: relative; box-sizing: border-box; min-width: 44px; height: 36px; padding: 0 5px; display: grid;
+      place-items: center; border: 0 solid var(--look-rule); border-width: 0 1px 1px 0; font-variant-numeric: tabular-nums; cursor: default;
+      background: color-mix(in srgb, var(--look-positive) calc(var(--strength, 0) * var(--look-most) * 100%), var(--look-activations)); }
+    .matrix .negative { background: color-mix(in srgb, var(--look-negative) calc(var(--strength, 0) * var(--look-most) * 100%), var(--look-activations)); }
+    .matrix .negative::before { content: ""; position: absolute; inset: 0 auto auto 0; border: 4px solid; border-color: var(--look-negative) transparent transparent var(--look-negative); }
+    .matrix .masked { background: linear-gradient(to top left, transparent 48%, var(--look-edge) 49% 51%, transparent 52%); color: transparent; }
+    .matrix .lit { box-shadow: inset 0 0 0 2px var(--look-text); }
+    .matrix .picked { box-shadow: inset 0 0 0 3px var(--look-focus); }
+    @media (pointer: coarse) { .matrix [role=gridcell] { min-width: 44px; height: 44px; } }
+    @media (max-width: 480px) { .controls { gap: 0.25rem 1rem; } }
+  `;
+
+  // An element with attributes and children; what begins with "on" is a listener.
+  function make(tag, attributes = {}, ...children) {
+    const drawn = /^(svg|g|path|rect|circle|line|text|tspan|polyline|polygon|title|defs|clipPath)$/.test(tag);
+    const node = drawn ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value === true) node.setAttribute(name, "");
+      else if (value !== false && value != null) node.setAttribute(name, value);
+    }
+    node.append(...children.flat().filter(child => child != null));
+    return node;
+  }
+
+  // A number in as few characters as it needs: 3, 0.36, −1.5, 1e30, inf, nan.
+  function brief(value, digits = 3) {
+    if (Number.isNaN(value)) return "nan";
+    if (!Number.isFinite(value)) return value < 0 ? "−inf" : "inf";
+    const size = Math.abs(value);
+    const text = size && (size >= 1e5 || size < 10 ** -digits) ? value.toExponential(1).replace("e+", "e") : String(+value.toFixed(size < 10 ? digits - 1 : 1));
+    return text.replace("-", "−");
+  }
+
+  // Filled by companion.show.look.code, as LOOK is: the names of axes and their letters.
+  const LETTERS = {};
+
+  // A size or a word as the chip of its axis, as the package's `look.chips` writes it.
+  function chip(content, axis) {
+    const size = make("span", {class: "size"}, String(content));
+    if (!LETTERS[axis]) return size;
+    const letter = String(content) in LETTERS ? null : make("span", {class: "letter"}, LETTERS[axis]);
+    return make("span", {class: "axis", "data-axis": LETTERS[axis], title: axis}, size, letter);
+  }
+
+  function shape(sizes, axes) {
+    const chips = sizes.flatMap((size, i) => [i ? ", " : "(", chip(size, axes[i])]);
+    return make("span", {class: "axes-shape"}, ...chips, sizes.length === 1 ? ",)" : ")");
+  }
+
+  // A grid of numbers, one tab stop, arrows from cell to cell. `picks(i, j)` hears where the pointer or the focus is.
+  class Matrix {
+    constructor({name, rows, columns, axes = [], kind = "", picks = () => {}}) {
+      Object.assign(this, {name, rows, columns, picks});
+      this.cells = Array.from({length: rows}, (_, i) => Array.from({length: columns}, (_, j) => this.cell(i, j)));
+      const color = axis => LETTERS[axis] ? `var(--look-${LETTERS[axis]})` : "var(--look-edge)";
+      const style = `grid-template-columns: repeat(${columns}, auto); --rows: ${color(axes[0])}; --columns: ${color(axes[1])}`;
+      this.grid = make("div", {role: "grid", "aria-label": `${name} (${rows}, ${columns})`, style},
+        this.cells.map(row => make("div", {role: "row"}, row)));
+      this.heading = make("span", {}, name);
+      const above = make("span", {class: "name"}, this.heading, " ", shape([rows, columns], axes));
+      this.node = make("div", {class: `matrix ${kind}`}, above, this.grid);
+      this.cells[0][0].tabIndex = 0;
+    }
+
+    cell(i, j) {
+      return make("div", {
+        role: "gridcell", tabindex: -1,
+        onpointerenter: event => event.pointerType === "mouse" && this.picks(i, j),
+        onpointerdown: () => this.focus(i, j), onfocus: () => this.picks(i, j), onkeydown: event => this.key(event, i, j),
+      });
+    }
+
+    key(event, i, j) {
+      const moves = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -j], End: [0, this.columns - 1 - j]};
+      if (!moves[event.key]) return;
+      event.preventDefault();
+      const [down, right] = moves[event.key];
+      this.focus(Math.min(Math.max(i + down, 0), this.rows - 1), Math.min(Math.max(j + right, 0), this.columns - 1));
+    }
+
+    focus(i, j) {
+      for (const cell of this.cells.flat()) cell.tabIndex = -1;
+      this.cells[i][j].tabIndex = 0;
+      this.cells[i][j].focus();
+    }
+
+    rename(name) {
+      this.heading.textContent = name;
+      this.grid.setAttribute("aria-label", `${name} (${this.rows}, ${this.columns})`);
+    }
+
+    // Values with their signs as fills, beside the largest of the figure; `hides(i, j)` strokes a cell out.
+    show(values, {largest = 1, hides = () => false, write = brief} = {}) {
+      this.cells.forEach((row, i) => row.forEach((cell, j) => {
+        const value = values[i][j], hidden = hides(i, j);
+        cell.textContent = write(value);
+        cell.classList.toggle("negative", value < 0 && !hidden);
+        cell.classList.toggle("masked", hidden);
+        cell.style.setProperty("--strength", Number.isFinite(value) ? Math.min(Math.abs(value) / (largest || 1), 1) : 1);
+      }));
+    }
+
+    // Frames around the cells for which `lit` and `picked` hold.
+    mark(lit = () => false, picked = () => false) {
+      this.cells.forEach((row, i) => row.forEach((cell, j) => {
+        cell.classList.toggle("lit", !!lit(i, j));
+        cell.classList.toggle("picked", !!picked(i, j));
+      }));
+    }
+  }
+
+  // Steps instead of a film: back, a slider, on. `goes(step)` hears each.
+  function steps(names, goes) {
+    const slider = make("input", {type: "range", min: 0, max: names.length - 1, value: 0, "aria-label": "step"});
+    const said = make("output", {"aria-hidden": "true"});
+    const back = make("button", {type: "button", "aria-label": "step back", onclick: () => to(+slider.value - 1)}, "‹");
+    const on = make("button", {type: "button", "aria-label": "step on", onclick: () => to(+slider.value + 1)}, "›");
+    slider.addEventListener("input", () => to(+slider.value));
+    function show(step) {
+      slider.value = step;
+      slider.setAttribute("aria-valuetext", names[step]);
+      said.textContent = `${step + 1}/${names.length} ${names[step]}`;
+      back.disabled = step === 0;
+      on.disabled = step === names.length - 1;
+    }
+    function to(step) {
+      goes(Math.min(Math.max(step, 0), names.length - 1));
+    }
+    return {node: make("div", {class: "steps"}, back, slider, on, said), show};
+  }
+
+  // A number that is typed. `reads(text)` gives a number, or throws an Error that says why not, which `refuses` hears.
+  function number(label, reads, goes, refuses) {
+    const input = make("input", {type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false"});
+    input.addEventListener("input", () => {
+      try {
+        goes(reads(input.value));
+        input.removeAttribute("aria-invalid");
+      } catch (error) {
+        input.setAttribute("aria-invalid", "true");
+        refuses(error.message);
+      }
+    });
+    const words = make("span", {}, label);
+    const show = (value, named = label) => {
+      words.textContent = named;
+      if (input.getRootNode().activeElement !== input) input.value = value;
+    };
+    return {node: make("label", {}, words, input), input, show};
+  }
+
+  // What Python's float() reads, and float32 holds.
+  function float32(text) {
+    const trimmed = text.trim().replace("−", "-");
+    if (!/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(trimmed)) throw new Error(`ValueError: could not convert string to float: '${trimmed.slice(0, 24)}'`);
+    const value = Math.fround(Number(trimmed));
+    if (!Number.isFinite(value)) throw new Error(`${trimmed.slice(0, 24)} does not fit in float32, whose largest number is 3.4e38: it would be inf`);
+    return value;
+  }
+
+  function toggle(label, goes) {
+    const input = make("input", {type: "checkbox", onchange: () => goes(input.checked)});
+    return {node: make("label", {}, input, label), show: on => { input.checked = on; }};
+  }
+
+  let groups = 0;
+  function choice(label, options, goes) {
+    const name = `choice-${++groups}`;
+    const inputs = Object.keys(options).map(value => make("input", {type: "radio", name, value, onchange: () => goes(value)}));
+    const labels = Object.values(options).map((words, i) => make("label", {}, inputs[i], words));
+    const show = value => inputs.forEach(input => { input.checked = input.value === String(value); });
+    return {node: make("fieldset", {}, make("legend", {}, label), labels), show};
+  }
+
+  // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
+  class ShapeFigure extends HTMLElement {
+    static parts = {make, brief, chip, shape, Matrix, steps, number, float32, toggle, choice};
+
+    connectedCallback() {
+      const parsing = document.readyState === "loading";  // and the trace is not there yet
+      if (parsing) document.addEventListener("DOMContentLoaded", () => this.begin(), {once: true});
+      else this.begin();
+    }
+
+    begin() {
+      if (this.shadowRoot) return;
+      this.trace = JSON.parse(this.querySelector("script[type='application/json']").textContent);
+      const root = this.attachShadow({mode: "open"});
+      this.stage = make("div", {class: "stage"});
+      this.controls = make("div", {class: "controls"});
+      this.readout = make("p", {class: "readout", role: "status"});
+      root.append(make("style", {}, LOOK + CONTROLS + (this.constructor.css || "")),
+        make("div", {class: "live"}, this.stage, this.controls, this.readout), make("slot"));
+      this.state = this.start(this.trace);
+      this.build(this.trace);
+      this.show(this.state, this.trace);
+    }
+
+    // Take a change, draw, and tell who listens.
+    set(change) {
+      this.state = {...this.state, ...change};
+      this.readout.classList.remove("refused");
+      this.show(this.state, this.trace);
+      this.dispatchEvent(new CustomEvent("figure-change", {bubbles: true, composed: true, detail: this.state}));
+    }
+
+    // What the figure says about the state, or why it does not take an input; the state stays as it was.
+    say(...words) {
+      this.readout.replaceChildren(...words);
+    }
+
+    refuse(why) {
+      this.readout.classList.add("refused");
+      this.say(why);
+    }
+  }
+
+  customElements.define("shape-figure", ShapeFigure);
+})();

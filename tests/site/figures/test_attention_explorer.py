@@ -1,0 +1,137 @@
+"""The attention explorer computes what torch computes, and says so to everyone."""
+
+import math
+
+import pytest
+import torch
+
+from companion import show
+from companion.show import example
+
+SWITCHES = [
+    {"scaled": scaled, "causal": causal, "over": over}
+    for scaled in (True, False)
+    for causal in (True, False)
+    for over in ("keys", "queries")
+]
+
+
+@pytest.fixture
+def explorer(open_figure):
+    return open_figure(show.attention_explorer("One head."))
+
+
+def torchs(x, w_q, w_k, w_v, scaled, causal, over):
+    """The same head by torch's own operators."""
+    q, k, v = x @ w_q, x @ w_k, x @ w_v
+    scores = q @ k.mT
+    scaled_scores = scores / math.sqrt(q.shape[-1]) if scaled else scores
+    later = torch.ones(scores.shape, dtype=torch.bool).triu(1)
+    masked = scaled_scores.masked_fill(later, -math.inf) if causal else scaled_scores
+    weights = masked.softmax(-1 if over == "keys" else -2)
+    return {
+        "Q": q,
+        "K": k,
+        "V": v,
+        "scores": scores,
+        "scaled": scaled_scores,
+        "masked": masked,
+        "weights": weights,
+        "output": weights @ v,
+    }
+
+
+def inputs(kind, seed):
+    """X and three weights: small integers, normal numbers, large, tiny, one that overflows."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(2, 4), (4, 3), (4, 3), (4, 3)]
+    made = [torch.randn(shape, generator=generator) for shape in shapes]
+    if kind == "integers":
+        return [(10 * x).round() for x in made]
+    factor = {"normal": 1, "large": 30, "tiny": 1e-20, "overflowing": 1e20}[kind]
+    return [x * factor for x in made]
+
+
+@pytest.mark.parametrize("kind", ["integers", "normal", "large", "tiny", "overflowing"])
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_as_torch_computes(explorer, kind, switches):
+    for seed in range(10):
+        tensors = inputs(kind, seed)
+        right = torchs(*tensors, **switches)
+        names = ("X", "W_q", "W_k", "W_v")
+        state = {n: t.double().tolist() for n, t in zip(names, tensors, strict=True)}
+        ours = explorer.static("compute", {**state, **switches})
+        for name, value in right.items():
+            mine = torch.tensor(ours[name], dtype=torch.float32)
+            largest = (
+                value[value.isfinite()].abs().max() if value.isfinite().any() else 1
+            )
+            torch.testing.assert_close(
+                mine,
+                value,
+                rtol=1e-4,
+                atol=2e-6 * float(largest),
+                equal_nan=True,
+                msg=lambda m, n=name: f"{n}: {m}",
+            )
+
+
+def test_first_state_is_the_packages(explorer):
+    made = explorer.evaluate("figure => figure.made")
+    q, k, _ = (example.tokens() @ weight for weight in example.weights())
+    assert made["Q"] == q.tolist()
+    assert made["scores"] == (q @ k.mT).tolist()
+    assert explorer.readout.endswith("1·1 + 3·2 + 1·1 = 8, · 1/√3 = 4.62")
+
+
+def test_an_edited_number_goes_through(explorer):
+    explorer.page.get_by_role("grid", name="X (2, 4)").get_by_role("gridcell").nth(
+        2
+    ).click()
+    field = explorer.page.get_by_label("X[0, 2] =")
+    field.fill("-5")
+    x = example.tokens()
+    x[0, 2] = -5
+    w_q, w_k, w_v = example.weights()
+    right = torchs(x, w_q, w_k, w_v, True, False, "keys")
+    made = explorer.evaluate("figure => figure.made")
+    torch.testing.assert_close(torch.tensor(made["output"]), right["output"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("two", "could not convert string to float: 'two'"),
+        ("", "could not convert string to float: ''"),
+        ("1e39", "does not fit in float32"),
+        ("1,5", "could not convert string to float: '1,5'"),
+        ("9" * 10000, "does not fit in float32"),
+        ("<b>1</b>", "could not convert string to float: '<b>1</b>'"),
+    ],
+)
+def test_what_is_no_number_is_refused_and_changes_nothing(explorer, typed, why):
+    explorer.page.get_by_role("grid", name="W_q (4, 3)").get_by_role("gridcell").nth(
+        0
+    ).click()
+    before = explorer.evaluate("figure => figure.state")
+    field = explorer.page.get_by_label("W_q[0, 0] =")
+    field.fill(typed)
+    assert explorer.refused
+    assert why in explorer.readout
+    assert len(explorer.readout) < 200
+    assert explorer.evaluate("figure => figure.state") == before
+    field.fill("2")
+    assert not explorer.refused
+
+
+def test_nan_is_shown_and_not_hidden(explorer):
+    """Scores of inf − inf are nan in torch too."""
+    explorer.page.get_by_role("grid", name="X (2, 4)").get_by_role("gridcell").nth(
+        0
+    ).click()
+    explorer.page.get_by_label("X[0, 0] =").fill("3e38")
+    cells = explorer.page.get_by_role("grid", name="weights (2, 2)").get_by_role(
+        "gridcell"
+    )
+    assert "nan" in cells.all_text_contents()
+    assert not explorer.complaints
