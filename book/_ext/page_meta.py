@@ -7,6 +7,7 @@ from sphinx.application import Sphinx
 
 LONGEST = 200  # characters of a description
 CARD = "_static/social-card.png"
+WITHOUT_SOURCE = {"search": "Search", "genindex": "Index", "404": "No such page"}
 CARD_SAYS = "The Shape of Attention: what happens inside a Llama forward pass, by running it"
 
 
@@ -32,7 +33,10 @@ def shortened(text: str) -> str:
 
 def add(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
     """Give the head's template its tags."""
-    title = app.env.titles[page].astext() if page in app.env.titles else context.get("title", page)
+    if page in app.env.titles:
+        title = app.env.titles[page].astext()
+    else:  # of the code of a module, its name
+        title = WITHOUT_SOURCE.get(page, page.rpartition("_modules/")[2].replace("/", "."))
     text = description(document)
     context["meta_tags"] = [
         ("description", text),
