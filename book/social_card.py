@@ -15,16 +15,20 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "book" / "_static" / "social-card.png"
 WIDTH, HEIGHT = 1200, 630
 SHAPE = (1, 9, 5, 64), ("batch", "heads", "q_len", "head_dim")
-AXES = {"X": ("length", "hidden"), "W_q": ("hidden", "head_dim"), "Q": ("length", "head_dim")}
+AXES = {
+    "X": ("length", "hidden"),
+    "W_q": ("hidden", "head_dim"),
+    "Q": ("length", "head_dim"),
+}
 STYLE = """
-body { margin: 0; padding: 56px 64px; box-sizing: border-box; width: 1200px; height: 630px; position: relative;
-  font-family: "DejaVu Sans", sans-serif; color: var(--look-text); background: var(--look-activations); }
+body { margin: 0; padding: 56px 64px; box-sizing: border-box; width: 1200px; height: 630px;
+  position: relative; font-family: "DejaVu Sans", sans-serif; color: var(--look-text); background: var(--look-activations); }
 h1 { margin: 0; font-size: 62px; letter-spacing: -1px; }
 p { margin: 14px 0 0; font-size: 29px; color: var(--look-muted); }
 .companion-figure { margin: 28px 0 0; max-width: none; zoom: 1.55; }
 .companion-figure figcaption { display: none; }
 .companion-figure .panels { flex-wrap: nowrap; gap: 24px; }
-.shape { position: absolute; left: 64px; bottom: 46px; font: 600 46px "DejaVu Sans Mono", monospace; color: var(--look-text); }
+.shape { position: absolute; left: 64px; bottom: 46px; font: 600 46px "DejaVu Sans Mono", monospace; }
 .edge { position: absolute; inset: auto 0 0 0; height: 14px; background: var(--look-positive); }
 """
 
@@ -35,10 +39,11 @@ def page() -> str:
     parts = [("X", tokens), "@", ("W_q", w_q), "=", ("Q", tokens @ w_q)]
     figure = equation(parts, "", axes=AXES)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{stylesheet()}{STYLE}</style><body>'
-        "<h1>The Shape of Attention</h1>"
-        "<p>What exactly happens inside a Llama forward pass?<br>Every tensor’s shape and every number, by running it.</p>"
-        f'{figure._repr_html_()}<div class="shape">{shape_chips(*SHAPE)}</div><div class="edge"></div></body></html>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{stylesheet()}{STYLE}</style>'
+        "<body><h1>The Shape of Attention</h1><p>What exactly happens inside a Llama forward pass?<br>"
+        "Every tensor’s shape and every number, by running it.</p>"
+        f'{figure._repr_html_()}<div class="shape">{shape_chips(*SHAPE)}</div>'
+        '<div class="edge"></div></body></html>'
     )
 
 

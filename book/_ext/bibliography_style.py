@@ -1,4 +1,7 @@
-"""The bibliography as chapters cite it: "Vaswani et al. 2017", in that order, titles as their authors wrote them."""
+"""The bibliography as chapters cite it: "Vaswani et al. 2017", in that order.
+
+Titles are as their authors wrote them.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -32,6 +35,7 @@ class Labels(BaseLabelStyle):
     """Author and year, with a letter where that names several."""
 
     def format_labels(self, entries: Iterable[Entry]) -> Iterator[str]:
+        """The label of each entry."""
         labels = [f"{names(entry)} {entry.fields['year']}" for entry in entries]
         total, seen = Counter(labels), Counter()
         for label in labels:
@@ -44,6 +48,7 @@ class Order(BaseSortingStyle):
     """The order of the labels."""
 
     def sorting_key(self, entry: Entry) -> tuple[str, str, str]:
+        """By label, and then by title."""
         return names(entry).casefold(), entry.fields["year"], entry.fields["title"]
 
 
@@ -54,6 +59,7 @@ class Style(UnsortedStyle):
     default_sorting_style = Order
 
     def format_title(self, entry: Entry, which: str, as_sentence: bool = True) -> Node:
+        """The title as it is."""
         title = field(which)
         return sentence[title] if as_sentence else title
 

@@ -13,7 +13,9 @@ FILE = "CITATION.cff"
 def bibtex(cff: dict) -> str:
     """The entry of a CITATION.cff. Names of groups are kept together by a second pair of braces."""
     names = [
-        f"{{{author['name']}}}" if "name" in author else f"{author['family-names']}, {author['given-names']}"
+        f"{{{author['name']}}}"
+        if "name" in author
+        else f"{author['family-names']}, {author['given-names']}"
         for author in cff["authors"]
     ]
     year = str(cff["date-released"])[:4]
@@ -34,6 +36,7 @@ class Citation(SphinxDirective):
     """The entry as a block of code."""
 
     def run(self) -> list[nodes.Node]:
+        """Read the file, which the page then depends on."""
         file = Path(self.env.app.confdir) / FILE
         self.env.note_dependency(str(file))
         text = bibtex(yaml.safe_load(file.read_text(encoding="utf-8")))

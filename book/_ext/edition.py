@@ -37,6 +37,7 @@ def commit(root: Path) -> str | None:
 
 
 def read(app: Sphinx) -> None:
+    """Look both up once."""
     root = Path(app.confdir)
     app.edition = {"version": version(root), "commit": commit(root)}
 

@@ -41,10 +41,12 @@ class Linker:
         return (found, self.left[names[found.lastindex - 1]]) if found else None
 
     def done(self, entry: glossary.Entry) -> None:
+        """Look no more for any of its names."""
         for name in entry.names:
             del self.left[name]
 
     def pass_over(self, text: str) -> None:
+        """Take the words of a text for linked."""
         while found := self.first(text):
             self.done(found[1])
 
@@ -59,6 +61,7 @@ class Linker:
         return [*parts, nodes.Text(text)] if parts else []
 
     def link(self, word: str, entry: glossary.Entry) -> nodes.reference:
+        """A word that leads to its entry."""
         target = f"{self.page}#{entry.anchor}"
         return nodes.reference(
             "",
@@ -81,6 +84,7 @@ def texts(document: nodes.document) -> Iterator[tuple[nodes.Text, bool]]:
 
 
 def within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+    """Whether a node stands in one of these."""
     while node := node.parent:
         if isinstance(node, kinds):
             return True

@@ -1,4 +1,7 @@
-"""The page for an address that leads nowhere: a server shows it at any depth, so its links begin at the site's root."""
+"""The page for an address that leads nowhere.
+
+A server shows it at any depth, so its links begin at the site's root.
+"""
 
 import re
 from pathlib import Path
@@ -6,7 +9,9 @@ from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
 
-LINK = re.compile(r'\b(href|src|action|data-content_root)="(?!#|data:|[a-z]+:|//)([^"]*)"')
+LINK = re.compile(
+    r'\b(href|src|action|data-content_root)="(?!#|data:|[a-z]+:|//)([^"]*)"'
+)
 
 
 def rooted(page: str, prefix: str) -> str:
@@ -23,7 +28,9 @@ def root_links(app: Sphinx, failed: Exception | None) -> None:
     file = Path(app.outdir) / "404.html"
     if failed is None and file.exists():
         prefix = urlsplit(app.config.html_baseurl).path or "/"
-        file.write_text(rooted(file.read_text(encoding="utf-8"), prefix), encoding="utf-8")
+        file.write_text(
+            rooted(file.read_text(encoding="utf-8"), prefix), encoding="utf-8"
+        )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -8,7 +8,9 @@ from sphinx.application import Sphinx
 LONGEST = 200  # characters of a description
 CARD = "_static/social-card.png"
 WITHOUT_SOURCE = {"search": "Search", "genindex": "Index", "404": "No such page"}
-CARD_SAYS = "The Shape of Attention: what happens inside a Llama forward pass, by running it"
+CARD_SAYS = (
+    "The Shape of Attention: what happens inside a Llama forward pass, by running it"
+)
 
 
 def description(document: nodes.document | None) -> str:
@@ -31,12 +33,20 @@ def shortened(text: str) -> str:
     return cut.rpartition(" ")[0].rstrip(",;:") + "…"
 
 
-def add(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
+def add(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    document: nodes.document | None,
+) -> None:
     """Give the head's template its tags."""
     if page in app.env.titles:
         title = app.env.titles[page].astext()
     else:  # of the code of a module, its name
-        title = WITHOUT_SOURCE.get(page, page.rpartition("_modules/")[2].replace("/", "."))
+        title = WITHOUT_SOURCE.get(
+            page, page.rpartition("_modules/")[2].replace("/", ".")
+        )
     text = description(document)
     context["meta_tags"] = [
         ("description", text),

@@ -23,17 +23,26 @@ class SearchQuestions(SearchEnglish):
 def words(indexer: IndexBuilder, document: nodes.document) -> Counter[str]:
     """How often a page says each word, stemmed as the search stems what it is asked."""
     found = indexer._word_collector(document)
-    stems = (indexer.lang.stem(word.lower()) for word in [*found.words, *found.title_words])
+    stems = (
+        indexer.lang.stem(word.lower()) for word in [*found.words, *found.title_words]
+    )
     return Counter(stem for stem in stems if indexer.lang.word_filter(stem))
 
 
-def count(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
+def count(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    document: nodes.document | None,
+) -> None:
     """Count the words of a page when it is written."""
     if document is not None and app.builder.search:
         app.env.search_counts[page] = words(app.builder.indexer, document)
 
 
 def start(app: Sphinx) -> None:
+    """Begin with no page."""
     app.env.search_counts = {}
 
 

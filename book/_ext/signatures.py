@@ -1,6 +1,7 @@
-"""Signatures that read as code: one parameter on a line, as Sphinx lists them, in elements that may stand there.
+"""Signatures that read as code: one parameter on a line.
 
-Sphinx puts a `<dl>` of `<dd>` without a `<dt>` into the `<dt>` of a function, which is no list of definitions.
+Sphinx puts a `<dl>` of `<dd>` without a `<dt>` into the `<dt>` of a function, which is no list of
+definitions: here they are lines.
 """
 
 import re
@@ -19,11 +20,15 @@ def mended(body: str) -> str:
 
 
 def lines(parameters: re.Match) -> str:
+    """The parameters of one signature."""
     items = PARAMETER.sub(r'<span class="sig-line">\1</span>', parameters[1])
     return f'<span class="sig-lines">{items}</span>'
 
 
-def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:
+def mend(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], document: object
+) -> None:
+    """Mend a page that has signatures."""
     if "sig-param" in context.get("body", ""):
         context["body"] = mended(context["body"])
 

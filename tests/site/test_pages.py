@@ -61,7 +61,9 @@ def test_nothing_names_the_machine_that_built_it(site):
 
 def test_code_in_docstrings_is_set_as_code(site):
     pages = [name for name in toc.pages() if "/api" in name]
-    assert not [found for name in pages for found in browse.curled_code(site / f"{name}.html")]
+    assert not [
+        found for name in pages for found in browse.curled_code(site / f"{name}.html")
+    ]
 
 
 def test_front_door(site):

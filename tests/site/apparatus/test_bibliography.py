@@ -10,8 +10,14 @@ from pybtex.database import parse_file
 
 BIBLIOGRAPHY = parse_file(str(toc.ROOT / "book" / "references.bib"))
 SOURCE = re.compile(r"Source: (.*?)(?:\n\s*\n|\"\"\"|$)", re.DOTALL)
-NAMED = re.compile(r"([A-Z][\w-]+)((?: et al\.|(?:, [A-Z]\w+)* and [A-Z]\w+)?),? \(?((?:19|20)\d\d)\b")
-FILES = [*(toc.ROOT / "companion").rglob("*.py"), *(toc.ROOT / "book").glob("*.ipynb"), *(toc.ROOT / "book").glob("*.md")]
+NAMED = re.compile(
+    r"([A-Z][\w-]+)((?: et al\.|(?:, [A-Z]\w+)* and [A-Z]\w+)?),? \(?((?:19|20)\d\d)\b"
+)
+FILES = [
+    *(toc.ROOT / "companion").rglob("*.py"),
+    *(toc.ROOT / "book").glob("*.ipynb"),
+    *(toc.ROOT / "book").glob("*.md"),
+]
 
 
 def sources():
@@ -27,7 +33,10 @@ def sources():
 
 def known():
     entries = BIBLIOGRAPHY.entries.values()
-    return {(names(entry).split(" et al.")[0].split(" and ")[0], entry.fields["year"]) for entry in entries}
+    return {
+        (names(entry).split(" et al.")[0].split(" and ")[0], entry.fields["year"])
+        for entry in entries
+    }
 
 
 def test_every_source_is_in_the_bibliography():
@@ -36,7 +45,15 @@ def test_every_source_is_in_the_bibliography():
     assert not [source for source in found if source[:2] not in known()]
 
 
-@pytest.mark.parametrize("text", ["Fan et al. (2018)", "Kudo and Richardson (2018)", "Shazeer 2020, x", "Williams, Waterman and Patterson 2009"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fan et al. (2018)",
+        "Kudo and Richardson (2018)",
+        "Shazeer 2020, x",
+        "Williams, Waterman and Patterson 2009",
+    ],
+)
 def test_a_source_is_recognized(text):
     author, _, year = NAMED.search(text).groups()
     assert (author, year) in known()
@@ -45,10 +62,20 @@ def test_a_source_is_recognized(text):
 def test_a_paper_on_arxiv_is_linked(site):
     page = browse.parsed(site / "book" / "bibliography.html")
     links = {link["href"] for link in page.select(".citation a.external")}
-    papers = [entry.fields["eprint"] for entry in BIBLIOGRAPHY.entries.values() if "eprint" in entry.fields]
+    papers = [
+        entry.fields["eprint"]
+        for entry in BIBLIOGRAPHY.entries.values()
+        if "eprint" in entry.fields
+    ]
     assert len(papers) > 20
-    assert not [paper for paper in papers if f"https://arxiv.org/abs/{paper}" not in links]
-    assert not [key for key, entry in BIBLIOGRAPHY.entries.items() if "arXiv" in entry.fields.get("journal", "")]
+    assert not [
+        paper for paper in papers if f"https://arxiv.org/abs/{paper}" not in links
+    ]
+    assert not [
+        key
+        for key, entry in BIBLIOGRAPHY.entries.items()
+        if "arXiv" in entry.fields.get("journal", "")
+    ]
 
 
 def test_a_label_is_what_chapters_cite(site):

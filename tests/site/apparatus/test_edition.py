@@ -22,7 +22,9 @@ def test_one_version_everywhere():
 
 def git(folder, *words):
     identity = "-c", "user.name=x", "-c", "user.email=x@example.org"
-    subprocess.run(["git", "-C", folder, *identity, *words], check=True, capture_output=True)
+    subprocess.run(
+        ["git", "-C", folder, *identity, *words], check=True, capture_output=True
+    )
 
 
 def test_the_commit_is_the_repositorys(tmp_path):
@@ -65,4 +67,6 @@ def test_the_entry_is_made_of_the_file(site):
 
 def test_people_are_cited_by_their_last_names():
     people = [{"family-names": "Noether", "given-names": "Emmy"}, {"name": "A group"}]
-    assert "author  = {Noether, Emmy and {A group}}" in citation.bibtex({**CFF, "authors": people})
+    assert "author  = {Noether, Emmy and {A group}}" in citation.bibtex(
+        {**CFF, "authors": people}
+    )

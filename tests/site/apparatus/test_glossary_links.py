@@ -27,7 +27,9 @@ def sentence(text: str) -> nodes.paragraph:
 def linked(document: nodes.document) -> list[str]:
     link_words(document, Linker(ALL, "glossary.html"))
     links = document.findall(
-        lambda node: "glossary-link" in getattr(node, "attributes", {}).get("classes", ())
+        lambda node: (
+            "glossary-link" in getattr(node, "attributes", {}).get("classes", ())
+        )
     )
     return [link.astext() for link in links]
 
@@ -106,7 +108,9 @@ def found(site, name):
 def explained_in(site):
     """For each anchor of the glossary the chapter that its entry leads to."""
     where = {}
-    for meaning in browse.parsed(site / "book" / "glossary.html").select("dl.glossary > dd"):
+    for meaning in browse.parsed(site / "book" / "glossary.html").select(
+        "dl.glossary > dd"
+    ):
         chapter = meaning.find_all("a")[-1]["href"].partition(".html")[0]
         term = meaning
         while (term := term.find_previous_sibling()) is not None and term.name == "dt":

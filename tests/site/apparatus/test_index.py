@@ -9,7 +9,7 @@ ENTRIES = yaml.safe_load((toc.ROOT / "book" / "index_entries.yml").read_text())
 
 
 def entries(site):
-    """Each word of the index with where it leads itself, and what is listed below it. A name of the code may be one too."""
+    """Each word of the index, which may be a name of the code too: where it leads, and what is below it."""
     found = {}
     for item in browse.parsed(site / "genindex.html").select("ul.index-entries > li"):
         below = [link["href"] for link in item.select(":scope > ul a")]
@@ -43,4 +43,8 @@ def test_it_has_the_entries_of_the_list(name, site):
 def test_it_is_in_the_table_of_contents(site):
     for name in toc.pages():
         menu = browse.parsed(site / f"{name}.html").select_one("nav.bd-docs-nav")
-        assert [link for link in menu.find_all("a") if link["href"].endswith("genindex.html")]
+        assert [
+            link
+            for link in menu.find_all("a")
+            if link["href"].endswith("genindex.html")
+        ]

@@ -12,14 +12,18 @@ BASE = "https://the-shape-of-attention.github.io/book/"
 
 def tags(site, name):
     metas = browse.parsed(site / f"{name}.html").find_all("meta")
-    return {meta.get("property", meta.get("name")): meta.get("content") for meta in metas}
+    return {
+        meta.get("property", meta.get("name")): meta.get("content") for meta in metas
+    }
 
 
 def test_each_page_has_its_own(site):
     found = {name: tags(site, name) for name in toc.pages()}
     for name, tag in found.items():
         assert tag["og:url"] == f"{BASE}{name}.html"
-        assert tag["og:image"] == tag["twitter:image"] == f"{BASE}_static/social-card.png"
+        assert (
+            tag["og:image"] == tag["twitter:image"] == f"{BASE}_static/social-card.png"
+        )
         assert tag["twitter:card"] == "summary_large_image"
         assert tag["description"] == tag["og:description"] == tag["twitter:description"]
         assert 20 < len(tag["description"]) <= LONGEST, name
@@ -53,7 +57,9 @@ def test_a_long_text_ends_with_a_sentence_or_a_word():
 
 def test_the_reading_time_is_no_description():
     document = nodes.document(None, None)
-    document += nodes.paragraph("", "9 minutes to read: many words", classes=["reading-time"])
+    document += nodes.paragraph(
+        "", "9 minutes to read: many words", classes=["reading-time"]
+    )
     document += nodes.paragraph("", "One two three four.")
     assert description(document) == "One two three four."
     assert description(None)

@@ -12,7 +12,9 @@ from docutils import nodes
 def cell(code: str, *tags: str) -> nodes.container:
     block = nodes.literal_block("", code, language="ipython3")
     inside = nodes.container("", block, classes=["cell_input"])
-    return nodes.container("", inside, classes=["cell"], cell_metadata={"tags": [*tags]})
+    return nodes.container(
+        "", inside, classes=["cell"], cell_metadata={"tags": [*tags]}
+    )
 
 
 def page(*children: nodes.Node) -> nodes.document:
@@ -26,7 +28,9 @@ def test_words_are_those_of_sentences():
     assert reading_time.words(page(nodes.paragraph("", "one two three"), output)) == 3
 
 
-@pytest.mark.parametrize(("tag", "count"), [("", 2), *((tag, 0) for tag in reading_time.FOLDED)])
+@pytest.mark.parametrize(
+    ("tag", "count"), [("", 2), *((tag, 0) for tag in reading_time.FOLDED)]
+)
 def test_lines_are_those_of_open_cells(tag, count):
     assert reading_time.lines(page(cell("a = 1\n\nb = 2", tag))) == count
 
@@ -41,8 +45,14 @@ def test_a_listing_is_code_and_what_a_cell_prints_is_not():
 
 @pytest.mark.parametrize("name", toc.numbered())
 def test_a_chapter_says_how_long_it_is(name, site):
-    below = browse.parsed(site / f"{name}.html").select_one("article h1").find_next_sibling()
+    below = (
+        browse.parsed(site / f"{name}.html")
+        .select_one("article h1")
+        .find_next_sibling()
+    )
     assert below["class"] == ["reading-time"]
-    minutes, words, lines = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", below.get_text()))
+    minutes, words, lines = (
+        int(n.replace(",", "")) for n in re.findall(r"[\d,]+", below.get_text())
+    )
     assert minutes == round(words / 200 + lines / 15)
     assert 3 <= minutes <= 60

@@ -45,8 +45,12 @@ def search(context, site):
     visit = browse.Visit(context, site / "search.html")
 
     def ask(query):
-        visit.page.goto((site / "search.html").as_uri() + f"?q={query.replace(' ', '+')}")
-        visit.page.wait_for_function("document.querySelector('.search-summary')?.innerText")
+        visit.page.goto(
+            (site / "search.html").as_uri() + f"?q={query.replace(' ', '+')}"
+        )
+        visit.page.wait_for_function(
+            "document.querySelector('.search-summary')?.innerText"
+        )
         links = visit.page.locator("#search-results li a")
         return [link.get_attribute("href") for link in links.all()]
 
@@ -69,14 +73,23 @@ def test_the_right_page_is_first(search):
 @pytest.mark.parametrize("name", ["repeat_kv", "apply_rope", "KVCache", "causal_mask"])
 def test_a_name_of_the_api_is_near(name, search):
     near = search(name)[:3]
-    assert [link for link in near if link.startswith("book/api") and link.endswith(f".{name}")]
+    assert [
+        link
+        for link in near
+        if link.startswith("book/api") and link.endswith(f".{name}")
+    ]
 
 
 def test_a_part_of_a_name_finds_it(search):
-    assert "book/kv_cache.html" in [link.partition("#")[0] for link in search("key_values")]
+    assert "book/kv_cache.html" in [
+        link.partition("#")[0] for link in search("key_values")
+    ]
 
 
-@pytest.mark.parametrize("query", ["qqzzxx", "the", "1 9 5 64", "%3Cimg%20src=x%20onerror=alert(1)%3E", "((", "[a-"])
+@pytest.mark.parametrize(
+    "query",
+    ["qqzzxx", "the", "1 9 5 64", "%3Cimg%20src=x%20onerror=alert(1)%3E", "((", "[a-"],
+)
 def test_a_search_without_a_result_says_so(query, search):
     found = search(query)
     assert len(found) < 60
@@ -84,7 +97,9 @@ def test_a_search_without_a_result_says_so(query, search):
 
 def loads(page):
     """The files of the search that a page loads."""
-    sources = [script.get("src", "") for script in browse.parsed(page).find_all("script")]
+    sources = [
+        script.get("src", "") for script in browse.parsed(page).find_all("script")
+    ]
     names = "searchindex.js", "searchtools.js", "language_data.js"
     return [name for name in names for source in sources if name in source]
 
