@@ -22,7 +22,8 @@ AXES = {
 }
 STYLE = """
 body { margin: 0; padding: 56px 64px; box-sizing: border-box; width: 1200px; height: 630px;
-  position: relative; font-family: "DejaVu Sans", sans-serif; color: var(--look-text); background: var(--look-activations); }
+  position: relative; font-family: "DejaVu Sans", sans-serif; color: var(--look-text);
+  background: var(--look-activations); }
 h1 { margin: 0; font-size: 62px; letter-spacing: -1px; }
 p { margin: 14px 0 0; font-size: 29px; color: var(--look-muted); }
 .companion-figure { margin: 28px 0 0; max-width: none; zoom: 1.55; }

@@ -11,7 +11,9 @@ HEAD = Entry(("head",), "term-head", "A small attention.", "book/heads", "x")
 SOFTMAX = Entry(("softmax",), "term-softmax", "Weights.", "book/attention", "x")
 ONLINE = Entry(("online softmax",), "term-online", "In pieces.", "book/online", "x")
 GQA = Entry(("GQA", "grouped-query attention"), "term-GQA", "Shared.", "book/gqa", "x")
-ALL = [HEAD, SOFTMAX, ONLINE, GQA]
+KV = Entry(("KV",), "term-KV", "Key and value.", "book/gqa", "x")
+KV_CACHE = Entry(("KV cache",), "term-KV-cache", "Kept.", "book/kv_cache", "x")
+ALL = [HEAD, SOFTMAX, ONLINE, GQA, KV, KV_CACHE]
 
 
 def page(*children: nodes.Node) -> nodes.document:
@@ -40,6 +42,7 @@ def linked(document: nodes.document) -> list[str]:
         ("A head has a head.", ["head"]),
         ("Heads are many.", ["Heads"]),
         ("An online softmax, then a softmax.", ["online softmax", "softmax"]),
+        ("A KV cache.", ["KV cache"]),
         ("GQA, or grouped-query attention.", ["GQA"]),
         ("Grouped-query attention, or GQA.", ["Grouped-query attention"]),
         ("gqa is no word, multi-head is another, and so is ahead, headed.", []),
