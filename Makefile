@@ -79,6 +79,10 @@ notebooks: $(INSTALLED) ## run every chapter again and store its outputs
 ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run of its tests
 	@WRITE_LEDGER=1 $(BIN) pytest tests/parity/test_equality_ledger.py
 
+.PHONY: card
+card: $(INSTALLED) ## draw the card that is shown where a page is shared
+	@$(VENV)/bin/python book/social_card.py
+
 # ---- the tests
 
 # Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
