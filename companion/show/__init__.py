@@ -15,6 +15,7 @@ if find_spec("matplotlib") is None:
 
 from companion.show import example
 from companion.show.faults import what_goes_wrong
+from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
@@ -36,6 +37,8 @@ from companion.show.llama.forward import forward_picture, layer_picture
 from companion.show.llama.heads import head_sharing
 from companion.show.llama.ranks import shares_figure
 from companion.show.llama.rotations import rotation_figure
+from companion.show.llama.stacks import stacks_figure
+from companion.show.llama.tree import module_tree
 from companion.show.measurements.goals import gpu_goals
 from companion.show.measurements.predictions import predicted_and_measured
 from companion.show.measurements.raw import measured
@@ -53,6 +56,7 @@ __all__ = [
     "EqualityLedger",
     "Roofline",
     "amount",
+    "areas",
     "attention_explorer",
     "bars",
     "beside",
@@ -76,6 +80,7 @@ __all__ = [
     "mask_figure",
     "measured",
     "messages",
+    "module_tree",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",
@@ -88,6 +93,7 @@ __all__ = [
     "speeds",
     "speeds_figure",
     "stacked_bars",
+    "stacks_figure",
     "table",
     "tiles_figure",
     "weights_figure",
