@@ -21,6 +21,7 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.cache_film import cache_film
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -60,6 +61,7 @@ __all__ = [
     "attention_explorer",
     "bars",
     "beside",
+    "cache_film",
     "calls_figure",
     "chip_figure",
     "curves",

@@ -8,12 +8,13 @@ import pytest
 from alone import document
 from browse import PHONE, Visit
 
-from companion import show
+from companion import LlamaConfig, show
 from companion.show.interactive.element import Interactive
 from companion.show.look import code
 
 FIGURES: dict[str, Callable[[], Interactive]] = {
     "attention_explorer": lambda: show.attention_explorer("One head: `heads`."),
+    "cache_film": lambda: show.cache_film(LlamaConfig(), "A cache of `kv_len` slots."),
 }
 MOST_LINES = 250
 
