@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion.attention import attention_weights
@@ -27,7 +28,7 @@ from companion.show.interactive.element import Interactive
 from companion.show.tables import Table, amount, table
 
 ROOM = 12  # tokens that the cache is made for
-START = {"prompt": 6, "chunk": 4, "decodes": 3}
+START = 6, 4, 3  # tokens of the prompt, of a chunk, and calls that decode
 CELL, LEFT, TOP = 24, 58, 84
 
 
@@ -49,11 +50,11 @@ def cache_film(config: LlamaConfig, caption: str) -> Interactive:
     Calls are recorded from the carried example's model; bytes and FLOPs are those of a
     model of this config in float32.
     """
-    cached, uncached = run(**START), run(**START, keep=False)
+    cached, uncached = run(*START), run(*START, keep=False)
     cache = KVCache(config, 1, ROOM, device="meta")
     trace = {
         "room": ROOM,
-        "start": START,
+        "start": dict(zip(("prompt", "chunk", "decodes"), START, strict=True)),
         "nbytes": cache.nbytes,
         "sizes": {
             "layers": cache.shape[0],
@@ -75,32 +76,52 @@ def cache_film(config: LlamaConfig, caption: str) -> Interactive:
     return Interactive("cache-film", trace, Figure(panels, alt, caption), rows)
 
 
+class Recorder:
+    """What a call of the carried example's model tells its parts."""
+
+    def __init__(self) -> None:
+        self.model = example.model()
+        self.positions: list[int] = []
+        self.used = torch.zeros(0, 0, dtype=torch.bool)
+        layer = cast(LlamaDecoderLayer, self.model.model.layers[0])
+        layer.self_attn.attend = self.attend
+        self.model.model.rotary_emb.register_forward_pre_hook(self.rotate)
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        *,
+        is_causal: bool = False,
+        **options: object,
+    ) -> Tensor:
+        """Attention that keeps which key each query used."""
+        group = query.shape[1] // key.shape[1]
+        weights = attention_weights(query, repeat_kv(key, group), attn_mask, is_causal)
+        self.used = weights[0, 0] > 0
+        return weights @ repeat_kv(value, group)
+
+    def rotate(self, module: nn.Module, arguments: tuple[Tensor, Tensor]) -> None:
+        """Keep the positions that RoPE is given."""
+        self.positions = arguments[1][0].tolist()
+
+
 def run(prompt: int, chunk: int, decodes: int, *, keep: bool = True) -> list[Call]:
     """The calls of the carried example's model: the prompt in chunks, then one token at a
     time; without a cache each call takes all tokens from the first.
     """
-    model, calls, given = example.model(), [], {}
-
-    def recording(query, key, value, attn_mask=None, *, is_causal=False, **options):
-        group = query.shape[1] // key.shape[1]
-        weights = attention_weights(query, repeat_kv(key, group), attn_mask, is_causal)
-        given["used"] = weights[0, 0] > 0
-        return weights @ repeat_kv(value, group)
-
-    def positions(module, arguments):
-        given["positions"] = arguments[1][0].tolist()
-
-    model.model.layers[0].self_attn.attend = recording
-    model.model.rotary_emb.register_forward_pre_hook(positions)
+    recorder, calls, end = Recorder(), [], 0
     ids = torch.arange(prompt + decodes)[None] % len(example.VOCABULARY)
-    cache = KVCache(model.config, 1, ROOM)
+    cache = KVCache(recorder.model.config, 1, ROOM)
     for part in (*ids[:, :prompt].split(chunk, 1), *ids[:, prompt:].T[..., None]):
-        end = (calls[-1].used.shape[1] if calls else 0) + part.shape[1]
+        end += part.shape[1]
         if keep:
-            model(part, past_key_values=cache)
+            recorder.model(part, past_key_values=cache)
         else:
-            model(ids[:, :end])
-        calls.append(Call(**given, length=cache.length))
+            recorder.model(ids[:, :end])
+        calls.append(Call(recorder.positions, recorder.used, cache.length))
     return calls
 
 
