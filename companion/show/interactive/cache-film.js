@@ -2,7 +2,7 @@
 (() => {
   if (customElements.get("cache-film")) return;
   const Figure = customElements.get("shape-figure");
-  const {make, amount, shape, steps, number, whole} = Figure.parts;
+  const {make, amount, shape, steps, number, whole, meter} = Figure.parts;
 
   const LARGEST = 2 ** 53 - 1;  // what JavaScript counts exactly; all below is refused by what torch and the package refuse
   const exactly = count => count.toLocaleString("en");
@@ -66,9 +66,7 @@
       .done { background: color-mix(in srgb, var(--look-text) 20%, var(--look-activations)); }
       .masked { background: linear-gradient(to top left, transparent 46%, var(--look-edge) 47% 53%, transparent 54%); }
       .never { background: radial-gradient(circle, var(--look-edge) 0 1.5px, transparent 2px); }
-      .meter { display: flex; flex-wrap: wrap; justify-content: space-between; font-variant-numeric: tabular-nums; }
-      .bar { flex: none; height: 8px; background: color-mix(in srgb, var(--look-text) 72%, var(--look-activations)); width: calc(var(--part) * 100%); }
-      .track, .steps { flex: 1 1 100%; } .controls input[type=text] { width: 4em; }
+      .steps { flex: 1 1 100%; } .controls input[type=text] { width: 4em; }
       .legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; font-size: 13px; flex: 1 1 100%; }
       .legend span { display: inline-flex; gap: 0.4rem; align-items: center; } .legend i { width: 18px; height: 18px; flex: none; }
       @media (max-width: 480px) { .stage { gap: 0.75rem; } .row, .column { visibility: hidden; } .third { visibility: visible; } }`;
@@ -97,22 +95,13 @@
       const columns = count.map(j => place(j, "column"));
       const drawing = make("div", {role: "img", class: keeps ? "places" : "places none", style: `--room: ${room}`},
         make("div"), slots, make("div"), columns, rows);
-      const [sizes, held] = [make("span"), make("div")], meters = ["this call", "so far"].map(words => this.meter(words));
+      const [sizes, held] = [make("span"), make("div")], meters = ["this call", "so far"].map(words => meter(words));
       const node = make("div", {class: "panel"}, make("div", {}, make("b", {}, title), sizes), held, drawing, ...meters.map(meter => meter.node));
       return {node, keeps, slots, scores, drawing, sizes, held, meters};
     }
 
     place(i, j) {
       return `score ${j ? "" : "first"} ${i ? "" : "top"}`;
-    }
-
-    meter(words) {
-      const bar = make("div", {class: "bar"}), said = make("span");
-      const show = (count, largest) => {
-        bar.style.setProperty("--part", count / largest);
-        said.textContent = amount(count, "FLOPs");
-      };
-      return {node: make("div", {class: "meter"}, make("span", {}, words), said, make("div", {class: "track"}, bar)), show};
     }
 
     legend() {
@@ -151,8 +140,7 @@
       sizes.replaceChildren("scores ", shape(made, ["q_len", "kv_len"]));
       drawing.setAttribute("aria-label", `Scores ${keeps ? "with" : "without"} a cache: this call computes ${made[0]} rows of ${made[1]}`);
       const [each, sum] = keeps ? ["flops", "total"] : ["without", "totalWithout"];
-      meters[0].show(now?.[each] ?? 0, calls.at(-1).totalWithout);
-      meters[1].show(now?.[sum] ?? 0, calls.at(-1).totalWithout);
+      [each, sum].forEach((kind, i) => meters[i].show((now?.[kind] ?? 0) / calls.at(-1).totalWithout, amount(now?.[kind] ?? 0, "FLOPs")));
     }
 
     // A token's bytes as the product they are.

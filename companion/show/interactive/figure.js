@@ -29,6 +29,9 @@
     legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
     .steps output { min-width: 7.5em; }
+    .meter { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 0.75rem; font-size: 14px; font-variant-numeric: tabular-nums; }
+    .meter .track { flex: 1 1 100%; }
+    .meter .bar { height: 8px; width: calc(var(--part, 0) * 100%); background: color-mix(in srgb, var(--look-text) 72%, var(--look-activations)); }
     .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
     .matrix .name { font-size: 14px; white-space: nowrap; }
     .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));
@@ -220,6 +223,16 @@
     return {node: make("label", {}, input, label), show: on => { input.checked = on; }};
   }
 
+  // An amount beside the largest of its kind: words, the amount, a bar below. `show(part, said)` has a part of 1.
+  function meter(words) {
+    const bar = make("div", {class: "bar"}), said = make("span");
+    const show = (part, amount) => {
+      bar.style.setProperty("--part", part);
+      said.textContent = amount;
+    };
+    return {node: make("div", {class: "meter"}, make("span", {}, words), said, make("div", {class: "track"}, bar)), show};
+  }
+
   let groups = 0;
   function choice(label, options, goes) {
     const name = `choice-${++groups}`;
@@ -231,7 +244,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, toggle, choice};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from companion import KVCache, LlamaConfig, LlamaModel, generate, show
 from companion.show import example
-from companion.show.interactive.cache_film import ROOM, run
+from companion.show.interactive.cached_calls import ROOM, run
 
 SMOLLM2 = LlamaConfig(
     vocab_size=49152,
@@ -167,6 +167,7 @@ def test_step_by_step(film):
         on.click()
     assert film.evaluate(lit) == [7, 28]
     assert film.evaluate(cached) == [7, 0]
+    assert film.evaluate(cached.replace(".cached", ".new")) == [1, 0]
     assert "one query meets 7 keys (6 cached, 1 new)" in film.readout
     assert "322,560 of 552,960 bytes" in film.readout
     for _ in range(3):

@@ -12,9 +12,14 @@ from companion import LlamaConfig, show
 from companion.show.interactive.element import Interactive
 from companion.show.look import code
 
+SMOLLM2 = LlamaConfig(num_attention_heads=9, num_key_value_heads=3, hidden_size=576)
 FIGURES: dict[str, Callable[[], Interactive]] = {
     "attention_explorer": lambda: show.attention_explorer("One head: `heads`."),
     "cache_film": lambda: show.cache_film(LlamaConfig(), "A cache of `kv_len` slots."),
+    "gqa_slider": lambda: show.gqa_slider(
+        {"Llama 2": LlamaConfig(), "SmolLM2": SMOLLM2}, "Share `heads`."
+    ),
+    "head_split": lambda: show.head_split("From `hidden` to `heads`."),
 }
 MOST_LINES = 250
 
@@ -24,7 +29,7 @@ CONTROLS = """figure => [...figure.shadowRoot.querySelectorAll("button, input, s
   .filter(node => node.checkVisibility({visibilityProperty: true}))
   .filter(node => node.type !== "radio" || node.checked)"""
 # Text on the screen whose letters are too small, in a drawing after it has shrunk. A chip's letter may be.
-SMALL = """tag => {
+TOO_SMALL = """tag => {
   const figure = document.querySelector(tag), found = [];
   const shown = {opacityProperty: true, visibilityProperty: true};
   const text = child => child.nodeType === 3 ? child.textContent.trim() : "";
@@ -106,7 +111,7 @@ def test_fits_a_phone_and_can_be_read_there(visit, figure):
     opened = visit(size=PHONE)
     assert alive(opened, figure) == {"live": True, "still": False}
     assert browse.sideways_scroll(opened) == []
-    assert opened.page.evaluate(SMALL, figure.tag) == []
+    assert opened.page.evaluate(TOO_SMALL, figure.tag) == []
 
 
 def test_controls_have_room_for_a_finger(visit, figure):
@@ -124,7 +129,7 @@ def test_controls_have_room_for_a_finger(visit, figure):
 def test_without_scripts_there_is_a_still_picture_and_a_table(visit, figure, size):
     opened = visit(size=size, scripts=False)
     assert alive(opened, figure) == {"live": False, "still": True}
-    assert opened.page.evaluate(SMALL, figure.tag) == []
+    assert opened.page.evaluate(TOO_SMALL, figure.tag) == []
     assert browse.sideways_scroll(opened) == []
     opened.page.locator("details.as-table summary").click()
     assert opened.page.locator("details.as-table tbody tr").count() > 0
