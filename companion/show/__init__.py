@@ -21,6 +21,9 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.cache_film import cache_film
+from companion.show.interactive.gqa_slider import gqa_slider
+from companion.show.interactive.head_split import head_split
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -61,6 +64,7 @@ __all__ = [
     "attention_explorer",
     "bars",
     "beside",
+    "cache_film",
     "calls_figure",
     "chain",
     "chip_figure",
@@ -69,9 +73,11 @@ __all__ = [
     "example",
     "forward_picture",
     "gpu_goals",
+    "gqa_slider",
     "grid_of_products",
     "growth",
     "head_sharing",
+    "head_split",
     "launches",
     "layer_picture",
     "ledger",

@@ -29,6 +29,9 @@
     legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
     .steps output { min-width: 7.5em; }
+    .meter { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 0.75rem; font-size: 14px; font-variant-numeric: tabular-nums; }
+    .meter .track { flex: 1 1 100%; }
+    .meter .bar { height: 8px; width: calc(var(--part, 0) * 100%); background: color-mix(in srgb, var(--look-text) 72%, var(--look-activations)); }
     .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
     .matrix .name { font-size: 14px; white-space: nowrap; }
     .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));
@@ -67,6 +70,14 @@
     const size = Math.abs(value);
     const text = size && (size >= 1e5 || size < 10 ** -digits) ? value.toExponential(1).replace("e+", "e") : String(+value.toFixed(size < 10 ? digits - 1 : 1));
     return text.replace("-", "−");
+  }
+
+  // A count as the package's `amount` writes it: exact below 10,000, else three digits with a prefix.
+  function amount(count, unit = "") {
+    if (count < 1e4) return `${count.toLocaleString("en")} ${unit}`.trim();
+    const [digits, exponent] = count.toExponential(2).split("e");
+    const over = exponent % 3;
+    return `${(digits * 10 ** over).toFixed(2 - over)} ${"kMGTPE"[(exponent - over) / 3 - 1]}${unit}`;
   }
 
   // Filled by companion.show.look.code, as LOOK is: the names of axes and their letters.
@@ -147,14 +158,16 @@
     }
   }
 
-  // Steps instead of a film: back, a slider, on. `goes(step)` hears each.
+  // Steps instead of a film: back, a slider, on. `goes(step)` hears each; `show` takes other names where they change.
   function steps(names, goes) {
     const slider = make("input", {type: "range", min: 0, max: names.length - 1, value: 0, "aria-label": "step"});
     const said = make("output", {"aria-hidden": "true"});
     const back = make("button", {type: "button", "aria-label": "step back", onclick: () => to(+slider.value - 1)}, "‹");
     const on = make("button", {type: "button", "aria-label": "step on", onclick: () => to(+slider.value + 1)}, "›");
     slider.addEventListener("input", () => to(+slider.value));
-    function show(step) {
+    function show(step, others = names) {
+      names = others;
+      slider.max = names.length - 1;
       slider.value = step;
       slider.setAttribute("aria-valuetext", names[step]);
       said.textContent = `${step + 1}/${names.length} ${names[step]}`;
@@ -196,9 +209,28 @@
     return value;
   }
 
+  // What Python's int() reads, between two bounds.
+  function whole(text, least, most) {
+    const trimmed = text.trim().replace("−", "-");
+    if (!/^[-+]?\d+(_\d+)*$/.test(trimmed)) throw new Error(`ValueError: invalid literal for int() with base 10: '${trimmed.slice(0, 24)}'`);
+    const value = Number(trimmed.replaceAll("_", ""));
+    if (!(value >= least && value <= most)) throw new Error(`${trimmed.slice(0, 24)} is out of range: from ${least} to ${most.toLocaleString("en")}`);
+    return value || 0;
+  }
+
   function toggle(label, goes) {
     const input = make("input", {type: "checkbox", onchange: () => goes(input.checked)});
     return {node: make("label", {}, input, label), show: on => { input.checked = on; }};
+  }
+
+  // An amount beside the largest of its kind: words, the amount, a bar below. `show(part, said)` has a part of 1.
+  function meter(words) {
+    const bar = make("div", {class: "bar"}), said = make("span");
+    const show = (part, amount) => {
+      bar.style.setProperty("--part", part);
+      said.textContent = amount;
+    };
+    return {node: make("div", {class: "meter"}, make("span", {}, words), said, make("div", {class: "track"}, bar)), show};
   }
 
   let groups = 0;
@@ -212,7 +244,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, chip, shape, Matrix, steps, number, float32, toggle, choice};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet
