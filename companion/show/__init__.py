@@ -20,6 +20,7 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.matmul_explorer import matmul_explorer
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -74,6 +75,7 @@ __all__ = [
     "machine_of",
     "machine_roofline",
     "mask_figure",
+    "matmul_explorer",
     "measured",
     "messages",
     "peak_bytes",
