@@ -29,6 +29,8 @@
     legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
     .steps output { min-width: 7.5em; }
+    .quantity { display: flex; flex: 1 1 20rem; gap: 0 0.75rem; align-items: center; }
+    .quantity label { flex: none; } .quantity input[type=text] { width: 4.5em; padding: 0 0.5rem; }
     .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
     .matrix .name { font-size: 14px; white-space: nowrap; }
     .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));
@@ -182,7 +184,9 @@
     const words = make("span", {}, label);
     const show = (value, named = label) => {
       words.textContent = named;
-      if (input.getRootNode().activeElement !== input) input.value = value;
+      if (input.getRootNode().activeElement === input) return;
+      input.value = value;
+      input.removeAttribute("aria-invalid");
     };
     return {node: make("label", {}, words, input), input, show};
   }
@@ -194,6 +198,27 @@
     const value = Math.fround(Number(trimmed));
     if (!Number.isFinite(value)) throw new Error(`${trimmed.slice(0, 24)} does not fit in float32, whose largest number is 3.4e38: it would be inf`);
     return value;
+  }
+
+  // What Python's int() reads, between two bounds.
+  function whole(text, least, most) {
+    const trimmed = text.trim().replace("−", "-");
+    if (!/^[-+]?\d+(_\d+)*$/.test(trimmed)) throw new Error(`ValueError: invalid literal for int() with base 10: '${trimmed.slice(0, 24)}'`);
+    const value = Number(trimmed.replaceAll("_", ""));
+    if (!(value >= least && value <= most)) throw new Error(`${trimmed.slice(0, 24)} is out of range: from ${least} to ${most.toLocaleString("en")}`);
+    return value || 0;
+  }
+
+  // A whole number, typed between two bounds, or by a slider over `stops`.
+  function quantity(label, {least, most, stops}, goes, refuses) {
+    const typed = number(`${label} =`, text => whole(text, least, most), goes, why => refuses(`${label}: ${why}`));
+    const slider = make("input", {type: "range", min: 0, max: stops.length - 1, "aria-label": label, oninput: () => goes(stops[slider.value])});
+    const show = value => {
+      typed.show(value);
+      slider.value = Math.max(stops.findLastIndex(stop => stop <= value), 0);
+      slider.setAttribute("aria-valuetext", value);
+    };
+    return {node: make("div", {class: "quantity"}, typed.node, slider), show};
   }
 
   function toggle(label, goes) {
@@ -212,7 +237,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, chip, shape, Matrix, steps, number, float32, toggle, choice};
+    static parts = {make, brief, chip, shape, Matrix, steps, number, quantity, whole, float32, toggle, choice};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet

@@ -108,17 +108,12 @@
     build({examples}) {
       const field = (name, label) => number(label, text => (parse(text), text), text => this.set({[name]: text}), why => this.refuse(`${name}: ${why}`));
       this.fields = {a: field("a", "a ="), b: field("b", "@ b =")};
-      const tap = ([a, b]) => make("button", {type: "button", onclick: () => this.take(a, b)}, `${a} @ ${b}`);
+      const tap = ([a, b]) => make("button", {type: "button", onclick: () => this.set({a, b})}, `${a} @ ${b}`);
       this.controls.append(this.fields.a.node, this.fields.b.node, make("div", {class: "examples"}, examples.map(tap)));
       this.axes = make("div", {class: "scroll"});
       this.scheme = make("div");
       this.steps = make("ol");
       this.stage.append(this.axes, this.scheme, this.steps);
-    }
-
-    take(a, b) {
-      for (const {input} of Object.values(this.fields)) input.removeAttribute("aria-invalid");
-      this.set({a, b});
     }
 
     show({a, b}) {

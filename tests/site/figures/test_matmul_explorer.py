@@ -138,7 +138,7 @@ def test_what_is_no_shape_is_refused_and_changes_nothing(explorer, typed, why):
     ("a", "b"), [("()", "(3,)"), ("(-1, 3)", "(3,)"), ("(2, 3)", "(2, 3)")]
 )
 def test_what_torch_refuses_is_said_as_the_package_says_it(explorer, a, b):
-    explorer.evaluate("(figure, [a, b]) => figure.take(a, b)", [a, b])
+    explorer.evaluate("(figure, [a, b]) => figure.set({a, b})", [a, b])
     with pytest.raises(ValueError, match="a") as refusal:
         explain_matmul(eval(a), eval(b))
     assert explorer.refused
@@ -148,7 +148,7 @@ def test_what_torch_refuses_is_said_as_the_package_says_it(explorer, a, b):
 def test_ten_thousand_axes(explorer):
     """torch takes them; the last six are drawn."""
     many = "(" + "1, " * 9_998 + "2, 3)"
-    explorer.evaluate("(figure, a) => figure.take(a, '(3,)')", many)
+    explorer.evaluate("(figure, a) => figure.set({a, b: '(3,)'})", many)
     assert not explorer.refused
     assert len(explorer.readout) < 400
     table = explorer.page.get_by_role("table").first
