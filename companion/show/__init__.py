@@ -21,6 +21,7 @@ from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.matmul_explorer import matmul_explorer
+from companion.show.interactive.roofline_explorer import roofline_explorer
 from companion.show.interactive.rope_dial import rope_dial
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
@@ -84,6 +85,7 @@ __all__ = [
     "program_steps",
     "program_table",
     "record_tiles",
+    "roofline_explorer",
     "roofline_figure",
     "rope_dial",
     "rotation_figure",
