@@ -9,7 +9,7 @@ from itertools import count, takewhile
 
 from companion.show.figures.svg import RULE, TEXT, Number, svg, text
 
-LEFT, RIGHT, TOP, BOTTOM = 50, 10, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 50, 10, 22, 40
 
 
 @dataclass(frozen=True)

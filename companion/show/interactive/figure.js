@@ -30,7 +30,7 @@
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
     .steps output { min-width: 7.5em; }
     .quantity { display: flex; flex: 1 1 20rem; gap: 0 0.75rem; align-items: center; }
-    .quantity label { flex: none; } .quantity input[type=text] { width: 4.5em; padding: 0 0.5rem; }
+    .quantity label { flex: none; } .quantity input[type=text] { width: 4.5em; padding: 0 0.5rem; } .quantity input[type=range] { min-width: 5rem; }
     .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
     .matrix .name { font-size: 14px; white-space: nowrap; }
     .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));

@@ -11,7 +11,7 @@
       .plane .dot { fill: var(--look-text); stroke: var(--look-activations); }`;
 
     constructor({name, x, y, width = 340, height = 220}) {
-      Object.assign(this, {left: 50, right: width - 10, top: 14, bottom: height - 40});
+      Object.assign(this, {left: 50, right: width - 10, top: 22, bottom: height - 40});
       this.x = this.scale(x, this.left, this.right);
       this.y = this.scale(y, this.bottom, this.top);
       this.node = make("svg", {class: "plane", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": name});

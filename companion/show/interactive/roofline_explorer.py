@@ -127,7 +127,7 @@ def roof(title: str, steps: Mapping[str, tuple[int, int]], ceilings: Roofline) -
     high = max(*(room(at, low, name) for at, name in dots), 10 * ceilings.ridge)
     floor = ceilings.attainable(low) / 30
     plane = Plane(
-        Scale(low, high, "FLOPs per byte", log=True),
+        Scale(low, high, "FLOPs per byte", log=True, write=rate),
         Scale(floor, 3 * ceilings.flops_per_second, "FLOP/s", log=True, write=rate),
         height=330,
     )
@@ -157,6 +157,8 @@ def room(at: Number, low: Number, name: str) -> float:
 
 
 def rate(value: Number) -> str:
-    """A power of ten with its prefix: 100G."""
+    """A power of ten with its prefix: 0.1, 10, 100G."""
     power = round(math.log10(value))
+    if power < 0:
+        return f"{value:g}"
     return f"{10 ** (power % 3)}{PREFIXES[power // 3]}"

@@ -46,7 +46,7 @@
     static css = `${Plane.css} .stage { align-items: flex-start; gap: 1rem 1.5rem; } .dial { display: block; } .dial text { fill: var(--look-text); font-size: 14px; }
       .axes-shape { display: none; } .matrix [role=gridcell] { width: 44px; height: 44px; padding: 26px 0 0; font-size: 12px; line-height: 1; place-items: start center; cursor: pointer; }
       [role=gridcell]::after { content: ""; position: absolute; left: 50%; top: 15px; width: 12px; border-top: 2px solid; transform-origin: 0 0; transform: rotate(var(--turn, 0deg)); }
-      .plane .plain { stroke-dasharray: 2 3; stroke: var(--look-edge); } fieldset { flex: 1 1 100%; } .curve-of { flex: 1 1 100%; min-width: 0; }`;
+      .plane .plain { stroke-dasharray: 2 3; stroke: var(--look-edge); } fieldset { flex: 1 1 100%; } .moves { display: flex; gap: 0.5rem; } .curve-of { flex: 1 1 100%; min-width: 0; }`;
 
     start({scalings}) {
       return {m: 12, n: 4, pair: 5, pairing: "halves", scaling: Object.keys(scalings)[0]};
@@ -60,7 +60,7 @@
       const move = by => make("button", {type: "button", onclick: () => this.move(by)}, `both ${by > 0 ? "+" : "−"}${Math.abs(by)}`);
       this.pairing = choice("pairs of features", Object.fromEntries(Object.entries(PAIRINGS).map(([key, words]) => [key, words(query.length)])), pairing => this.set({pairing}));
       this.scaling = choice("scaling", Object.fromEntries(Object.entries(scalings).map(([key, {label}]) => [key, label])), scaling => this.set({scaling}));
-      this.controls.append(this.m.node, this.n.node, ...[1, 100, -100].map(move), this.pairing.node, this.scaling.node);
+      this.controls.append(this.m.node, this.n.node, make("div", {class: "moves"}, [1, 100, -100].map(move)), this.pairing.node, this.scaling.node);
       this.dial = make("div");
       this.strip = new Matrix({name: "what each pair adds", rows: pairs / ROW, columns: ROW, picks: (i, j) => this.set({pair: ROW * i + j})});
       this.strip.cells.flat().forEach((cell, i) => cell.setAttribute("aria-label", `pair ${i}`));
@@ -92,7 +92,7 @@
       const near = meet(query, key, Math.max(m - n, 0), Math.max(n - m, 0), scaling, pairing).score, [a, b] = places(pair, made.adds.length, pairing);
       const [atM, atN] = [m, n].map(position => brief(angles(position, scaling.frequencies)[pair]));
       this.say(`“${names[0]}” at ${m}, “${names[1]}” at ${n}, distance ${m - n}: score ${signed(made.score)}; the same distance at the start of the text ${signed(near)}. `
-        + `Pair ${pair}, features ${a} and ${b}: ${brief(scaling.frequencies[pair], 6)} radians per position turn the query by ${atM} and the key by ${atN}, and it adds ${brief(made.adds[pair])}`
+        + `Pair ${pair}, features ${a} and ${b}: ${+scaling.frequencies[pair].toPrecision(3)} radians per position turn the query by ${atM} and the key by ${atN}, and it adds ${brief(made.adds[pair])}`
         + (pairing === "mixed" ? ". The weights are for halves: another score, and no error" : "") + (n > m ? ". The key comes after the query: a causal mask would hide it" : ""));
     }
 
@@ -110,7 +110,7 @@
           make("text", {x: left, y: top, "text-anchor": "middle", "dominant-baseline": "central"}, name)];
       });
       const words = `pair ${pair} as arrows: ${points.map(([name, before, after]) => `${name} from (${before.map(x => brief(x)).join(", ")}) to (${after.map(x => brief(x)).join(", ")})`).join("; ")}`;
-      parts.push(make("text", {x: middle, y: 8, "text-anchor": "middle", "dominant-baseline": "central"}, `pair ${pair}`));
+      parts.push(make("text", {x: 0, y: 8, "dominant-baseline": "central"}, `pair ${pair}`));
       return make("svg", {class: "dial", viewBox: `0 0 ${size} ${size}`, width: size, height: size, role: "img", "aria-label": words}, parts);
     }
 
@@ -129,6 +129,7 @@
       const plane = new Plane({name: `The score over the distance m − n from ${-reach} to ${reach}: ${brief(this.made.score)} at ${distance}`, width, height: 200,
         x: {from: -reach, to: reach, label: "distance m − n"}, y: {from: low - 0.1 * (high - low), to: high + 0.1 * (high - low), label: "score"}});
       this.plotted.lines.forEach((points, i, lines) => plane.line(points, {class: i < lines.length - 1 ? "curve plain" : "curve"}));
+      if (scaling !== first) plane.words(plane.right, 6, "dotted: without the scaling", "end");
       plane.dot(distance, this.made.score, {r: 6});
       this.curve.replaceChildren(plane.node);
     }

@@ -136,7 +136,7 @@ def dial(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> str:
         (x[at].tolist(), y[at].tolist()) for x, y in zip(before, after, strict=True)
     ]
     longest, middle = max(math.hypot(*point) for point, _ in points), 100
-    body = [text(middle, 8, f"pair {PAIR}", size=13)]
+    body = [text(0, 8, f"pair {PAIR}", anchor="start", size=13)]
     for name, dash, (first, then) in zip("qk", ("", DASHES[1]), points, strict=True):
         radius = 78 * math.hypot(*then) / longest
         body.append(
