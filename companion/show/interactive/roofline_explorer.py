@@ -34,28 +34,26 @@ def roofline_explorer(caption: str) -> Interactive:
 
     Source: Williams, Waterman and Patterson 2009.
     """
+    known = machines()
+    start = {**EXAMPLES["one token after 511"], "model": MODEL, "machine": MACHINE}
     trace = {
         "models": recorded(),
-        "machines": machines(),
+        "machines": known,
         "examples": EXAMPLES,
-        "start": {
-            **EXAMPLES["one token after 511"],
-            "model": MODEL,
-            "machine": MACHINE,
-        },
+        "start": start,
     }
-    ceilings = Roofline(*(trace["machines"][MACHINE][x] for x in ("flops", "bytes")))
+    chosen = known[MACHINE]
+    ceilings = Roofline(chosen["flops"], chosen["bytes"])
     rows, panels, words = [], [], []
     for title, lengths in STILL.items():
-        steps = costs(MODEL, trace["machines"][MACHINE]["dtype"], lengths)
+        steps = costs(MODEL, chosen["dtype"], lengths)
         panels.append(roof(title, steps, ceilings))
         least = sum(ceilings.seconds(*cost) for cost in steps.values())
         words.append(f"{title}: at least {1e3 * least:.3g} ms")
         rows += [
             (title, name, *in_numbers(cost, ceilings)) for name, cost in steps.items()
         ]
-    label = trace["machines"][MACHINE]["label"]
-    alt = f"A layer of {MODEL} on {label}: {'; '.join(words)}"
+    alt = f"A layer of {MODEL} on {chosen['label']}: {'; '.join(words)}"
     head = ("call", "step", "FLOPs", "bytes", "bound by", "least time, µs")
     figure = Figure(tuple(panels), alt, caption)
     return Interactive("roofline-explorer", trace, figure, table(head, rows))

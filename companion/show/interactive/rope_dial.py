@@ -3,15 +3,14 @@ to the score.
 """
 
 import math
-from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.checkpoints import load
 from companion.heads import split_heads
+from companion.model import LlamaForCausalLM
 from companion.rope import apply_rope, rope_cos_sin
 from companion.rope_scaling import (
     DynamicNTKScaling,
@@ -24,7 +23,6 @@ from companion.show.figures.plane import Plane, Scale
 from companion.show.figures.svg import (
     DASHES,
     RULE,
-    TEXT,
     Figure,
     Number,
     svg,
@@ -32,6 +30,7 @@ from companion.show.figures.svg import (
     value_cell,
 )
 from companion.show.interactive.element import Interactive
+from companion.show.look.palette import TEXT
 from companion.show.tables import table
 
 PROMPT, HEAD = "The capital of France is", 3  # whose scores fall with the distance
@@ -54,14 +53,14 @@ SCALINGS = {
 }
 
 
-def rope_dial(caption: str) -> Interactive:
+def rope_dial(model: LlamaForCausalLM, tokenizer: Any, caption: str) -> Interactive:
     """One query and one key of SmolLM2's first layer at any two positions: their pairs as
     arrows, what each pair adds to the score, and the score over the distance; both
     pairings and every scaling.
 
     Source: Su et al. 2021, section 3.2.2.
     """
-    query, key, names = recorded()
+    query, key, names = recorded(model, tokenizer)
     trace = {
         "query": query.tolist(),
         "key": key.tolist(),
@@ -69,38 +68,45 @@ def rope_dial(caption: str) -> Interactive:
         "scalings": {name: described(*each) for name, each in SCALINGS.items()},
     }
     turned = rotated(query, M), rotated(key, N)
-    drawn = (dial((query, key), turned), strip(*turned), curve())
-    score = (turned[0] @ turned[1]).item() / len(query) ** 0.5
+    drawn = (dial((query, key), turned), strip(*turned), curve(query, key))
+    score = scored(query, key, M, N)
     alt = (
         f"The query of “{names[0]}” at position {M} and the key of “{names[1]}” at {N}: "
         f"score {score:.2f}. Pair {PAIR} as arrows, what each of {len(query) // 2} pairs "
         "adds, and the score over the distance"
     )
     rows = [
-        (f"“{names[0]}” at {m}, “{names[1]}” at {n}", m - n, f"{scored(m, n):.3f}")
+        (
+            f"“{names[0]}” at {m}, “{names[1]}” at {n}",
+            m - n,
+            f"{scored(query, key, m, n):.3f}",
+        )
         for m, n in ((M, N), (M + 1, N + 1), (M + 1000, N + 1000), (N, M), (N, N))
     ]
     listed = table(("positions", "distance", "score"), rows)
     return Interactive("rope-dial", trace, Figure(drawn, alt, caption), listed)
 
 
-@cache
-def recorded() -> tuple[Float[Tensor, " d"], Float[Tensor, " d"], tuple[str, str]]:
+def recorded(
+    model: LlamaForCausalLM, tokenizer: Any
+) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"], list[str]]:
     """The query of the prompt's last token and the key of the one before, before they are
     turned, in two digits, and the two tokens.
     """
-    model, tokenizer = load()
-    layer, config = model.model.layers[0], model.config
-    ids = tokenizer.encode(PROMPT)
+    ids, config = tokenizer.encode(PROMPT), model.config
+    layer: Any = model.model.layers[0]
     attention = layer.self_attn
     with torch.inference_mode():
         x = layer.input_layernorm(model.model.embed_tokens(torch.tensor([ids])))
         query = split_heads(attention.q_proj(x), config.num_attention_heads)
         key = split_heads(attention.k_proj(x), config.num_key_value_heads)
     group = config.num_attention_heads // config.num_key_value_heads
-    chosen = query[0, HEAD, -1], key[0, HEAD // group, -2]
-    last, before = (tokenizer.decode([i]).strip() for i in (ids[-1], ids[-2]))
-    return *(x.mul(100).round().div(100) for x in chosen), (last, before)
+    chosen_query, chosen_key = (
+        x.clone().mul(100).round().div(100)
+        for x in (query[0, HEAD, -1], key[0, HEAD // group, -2])
+    )
+    names = [tokenizer.decode([i]).strip() for i in (ids[-1], ids[-2])]
+    return chosen_query, chosen_key, names
 
 
 def described(label: str, scaling: RopeScaling) -> dict[str, Any]:
@@ -121,9 +127,10 @@ def rotated(x: Float[Tensor, " d"], position: int) -> Float[Tensor, " d"]:
     return apply_rope(x[None, None, None], *angles)[0, 0, 0]
 
 
-def scored(m: int, n: int) -> float:
-    """The score of the recorded query at m and the key at n."""
-    query, key, _ = recorded()
+def scored(
+    query: Float[Tensor, " d"], key: Float[Tensor, " d"], m: int, n: int
+) -> float:
+    """The score of a query at m and a key at n."""
     return (rotated(query, m) @ rotated(key, n)).item() / len(query) ** 0.5
 
 
@@ -173,15 +180,15 @@ def strip(query: Tensor, key: Tensor) -> str:
     )
 
 
-def curve() -> str:
+def curve(query: Tensor, key: Tensor) -> str:
     """The score over the distance."""
     distances = range(-REACH, REACH + 1)
-    scores = [scored(max(d, 0), max(-d, 0)) for d in distances]
+    scores = [scored(query, key, max(d, 0), max(-d, 0)) for d in distances]
     room = 0.1 * (max(scores) - min(scores))
     plane = Plane(
         Scale(-REACH, REACH, "distance m − n"),
         Scale(min(scores) - room, max(scores) + room, "score"),
     )
     plane.line(zip(distances, scores, strict=True))
-    plane.dot(M - N, scored(M, N))
+    plane.dot(M - N, scored(query, key, M, N))
     return plane.svg(f"The score over the distance m − n from {-REACH} to {REACH}")

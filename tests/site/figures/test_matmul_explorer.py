@@ -169,6 +169,8 @@ def test_ones_and_missing_axes_stretch(explorer):
     """(2, 1, 4, 4) @ (3, 4, 4): a's 1 as far as b's 3, what b lacks as far as a's 2."""
     stretched = explorer.page.locator("td.stretched").all_inner_texts()
     assert [text.strip() for text in stretched] == ["1→3", "→2"]
+    explorer.role("button", "(1, 9, 5, 64) @ (1, 9, 64, 5)").click()
+    assert explorer.page.locator("td.stretched").count() == 0  # both are 1
 
 
 def test_the_first_state_is_the_still_picture():

@@ -6,6 +6,7 @@ import random
 import pytest
 import torch
 
+import companion
 from companion import apply_rope, show
 from companion.exercises.rope import rope_interleaved
 from companion.rope import half_from_interleaved, rope_cos_sin
@@ -17,7 +18,7 @@ ROTATIONS = {"halves": apply_rope, "neighbors": rope_interleaved}
 
 @pytest.fixture(scope="module")
 def figure():
-    return show.rope_dial("One query, one key.")
+    return show.rope_dial(*companion.load(), caption="One query, one key.")
 
 
 @pytest.fixture
