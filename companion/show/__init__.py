@@ -15,6 +15,7 @@ if find_spec("matplotlib") is None:
 
 from companion.show import example
 from companion.show.faults import what_goes_wrong
+from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
@@ -31,6 +32,7 @@ from companion.show.kernels.programs import program_steps
 from companion.show.kernels.tiles import record_tiles, tiles_figure
 from companion.show.ledgers.axes import llama_axes
 from companion.show.ledgers.beside import beside
+from companion.show.ledgers.chain import chain
 from companion.show.ledgers.equality import EqualityLedger
 from companion.show.ledgers.ledger import ledger
 from companion.show.ledgers.live import peak_bytes
@@ -39,6 +41,8 @@ from companion.show.llama.forward import forward_picture, layer_picture
 from companion.show.llama.heads import head_sharing
 from companion.show.llama.ranks import shares_figure
 from companion.show.llama.rotations import rotation_figure
+from companion.show.llama.stacks import stacks_figure
+from companion.show.llama.tree import module_tree
 from companion.show.measurements.goals import gpu_goals
 from companion.show.measurements.predictions import predicted_and_measured
 from companion.show.measurements.raw import measured
@@ -56,10 +60,12 @@ __all__ = [
     "EqualityLedger",
     "Roofline",
     "amount",
+    "areas",
     "attention_explorer",
     "bars",
     "beside",
     "calls_figure",
+    "chain",
     "chip_figure",
     "curves",
     "equation",
@@ -80,6 +86,7 @@ __all__ = [
     "matmul_explorer",
     "measured",
     "messages",
+    "module_tree",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",
@@ -94,6 +101,7 @@ __all__ = [
     "speeds",
     "speeds_figure",
     "stacked_bars",
+    "stacks_figure",
     "table",
     "tiles_figure",
     "weights_figure",
