@@ -24,6 +24,9 @@ from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.cache_film import cache_film
 from companion.show.interactive.gqa_slider import gqa_slider
 from companion.show.interactive.head_split import head_split
+from companion.show.interactive.matmul_explorer import matmul_explorer
+from companion.show.interactive.roofline_explorer import roofline_explorer
+from companion.show.interactive.rope_dial import rope_dial
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -86,6 +89,7 @@ __all__ = [
     "machine_of",
     "machine_roofline",
     "mask_figure",
+    "matmul_explorer",
     "measured",
     "messages",
     "module_tree",
@@ -94,7 +98,9 @@ __all__ = [
     "program_steps",
     "program_table",
     "record_tiles",
+    "roofline_explorer",
     "roofline_figure",
+    "rope_dial",
     "rotation_figure",
     "shares_figure",
     "source",

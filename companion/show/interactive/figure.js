@@ -32,6 +32,8 @@
     .meter { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 0.75rem; font-size: 14px; font-variant-numeric: tabular-nums; }
     .meter .track { flex: 1 1 100%; }
     .meter .bar { height: 8px; width: calc(var(--part, 0) * 100%); background: color-mix(in srgb, var(--look-text) 72%, var(--look-activations)); }
+    .quantity { display: flex; flex: 1 1 20rem; gap: 0 0.75rem; align-items: center; }
+    .quantity label { flex: none; } .quantity input[type=text] { width: 4.5em; padding: 0 0.5rem; } .quantity input[type=range] { min-width: 5rem; }
     .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
     .matrix .name { font-size: 14px; white-space: nowrap; }
     .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));
@@ -195,7 +197,9 @@
     const words = make("span", {}, label);
     const show = (value, named = label) => {
       words.textContent = named;
-      if (input.getRootNode().activeElement !== input) input.value = value;
+      if (input.getRootNode().activeElement === input) return;
+      input.value = value;
+      input.removeAttribute("aria-invalid");
     };
     return {node: make("label", {}, words, input), input, show};
   }
@@ -216,6 +220,18 @@
     const value = Number(trimmed.replaceAll("_", ""));
     if (!(value >= least && value <= most)) throw new Error(`${trimmed.slice(0, 24)} is out of range: from ${least} to ${most.toLocaleString("en")}`);
     return value || 0;
+  }
+
+  // A whole number, typed between two bounds, or by a slider over `stops`.
+  function quantity(label, {least, most, stops}, goes, refuses) {
+    const typed = number(`${label} =`, text => whole(text, least, most), goes, why => refuses(`${label}: ${why}`));
+    const slider = make("input", {type: "range", min: 0, max: stops.length - 1, "aria-label": label, oninput: () => goes(stops[slider.value])});
+    const show = value => {
+      typed.show(value);
+      slider.value = Math.max(stops.findLastIndex(stop => stop <= value), 0);
+      slider.setAttribute("aria-valuetext", value);
+    };
+    return {node: make("div", {class: "quantity"}, typed.node, slider), show};
   }
 
   function toggle(label, goes) {
@@ -244,7 +260,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice, quantity};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet
