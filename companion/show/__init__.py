@@ -20,6 +20,7 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.gpu_tile import gpu_tile
 from companion.show.interactive.online_softmax import online_softmax_film
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
@@ -64,6 +65,7 @@ __all__ = [
     "example",
     "forward_picture",
     "gpu_goals",
+    "gpu_tile",
     "grid_of_products",
     "growth",
     "head_sharing",
