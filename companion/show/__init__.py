@@ -22,6 +22,7 @@ from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.gpu_tile import gpu_tile
 from companion.show.interactive.online_softmax import online_softmax_film
+from companion.show.interactive.ranks_explorer import ranks_explorer
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -84,6 +85,7 @@ __all__ = [
     "predicted_and_measured",
     "program_steps",
     "program_table",
+    "ranks_explorer",
     "record_tiles",
     "roofline_figure",
     "rotation_figure",
