@@ -15,11 +15,13 @@ if find_spec("matplotlib") is None:
 
 from companion.show import example
 from companion.show.faults import what_goes_wrong
+from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.cache_film import cache_film
 from companion.show.interactive.gpu_tile import gpu_tile
 from companion.show.interactive.online_softmax import online_softmax_film
 from companion.show.interactive.ranks_explorer import ranks_explorer
@@ -39,6 +41,8 @@ from companion.show.llama.forward import forward_picture, layer_picture
 from companion.show.llama.heads import head_sharing
 from companion.show.llama.ranks import shares_figure
 from companion.show.llama.rotations import rotation_figure
+from companion.show.llama.stacks import stacks_figure
+from companion.show.llama.tree import module_tree
 from companion.show.measurements.goals import gpu_goals
 from companion.show.measurements.predictions import predicted_and_measured
 from companion.show.measurements.raw import measured
@@ -56,9 +60,11 @@ __all__ = [
     "EqualityLedger",
     "Roofline",
     "amount",
+    "areas",
     "attention_explorer",
     "bars",
     "beside",
+    "cache_film",
     "calls_figure",
     "chip_figure",
     "curves",
@@ -80,6 +86,7 @@ __all__ = [
     "mask_figure",
     "measured",
     "messages",
+    "module_tree",
     "online_softmax_film",
     "peak_bytes",
     "predicted_and_measured",
@@ -94,6 +101,7 @@ __all__ = [
     "speeds",
     "speeds_figure",
     "stacked_bars",
+    "stacks_figure",
     "table",
     "tiles_figure",
     "weights_figure",

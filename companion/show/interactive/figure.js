@@ -69,6 +69,14 @@
     return text.replace("-", "−");
   }
 
+  // A count as the package's `amount` writes it: exact below 10,000, else three digits with a prefix.
+  function amount(count, unit = "") {
+    if (count < 1e4) return `${count.toLocaleString("en")} ${unit}`.trim();
+    const [digits, exponent] = count.toExponential(2).split("e");
+    const over = exponent % 3;
+    return `${(digits * 10 ** over).toFixed(2 - over)} ${"kMGTPE"[(exponent - over) / 3 - 1]}${unit}`;
+  }
+
   // Filled by companion.show.look.code, as LOOK is: the names of axes and their letters.
   const LETTERS = {};
 
@@ -200,6 +208,15 @@
     return value;
   }
 
+  // What Python's int() reads, between two bounds.
+  function whole(text, least, most) {
+    const trimmed = text.trim().replace("−", "-");
+    if (!/^[-+]?\d+(_\d+)*$/.test(trimmed)) throw new Error(`ValueError: invalid literal for int() with base 10: '${trimmed.slice(0, 24)}'`);
+    const value = Number(trimmed.replaceAll("_", ""));
+    if (!(value >= least && value <= most)) throw new Error(`${trimmed.slice(0, 24)} is out of range: from ${least} to ${most.toLocaleString("en")}`);
+    return value || 0;
+  }
+
   function toggle(label, goes) {
     const input = make("input", {type: "checkbox", onchange: () => goes(input.checked)});
     return {node: make("label", {}, input, label), show: on => { input.checked = on; }};
@@ -216,7 +233,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, ink, chip, shape, Matrix, steps, number, float32, toggle, choice};
+    static parts = {make, brief, amount, ink, chip, shape, Matrix, steps, number, whole, float32, toggle, choice};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet
