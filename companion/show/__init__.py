@@ -22,9 +22,12 @@ from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.cache_film import cache_film
+from companion.show.interactive.gpu_tile import gpu_tile
 from companion.show.interactive.gqa_slider import gqa_slider
 from companion.show.interactive.head_split import head_split
 from companion.show.interactive.matmul_explorer import matmul_explorer
+from companion.show.interactive.online_softmax import online_softmax_film
+from companion.show.interactive.ranks_explorer import ranks_explorer
 from companion.show.interactive.roofline_explorer import roofline_explorer
 from companion.show.interactive.rope_dial import rope_dial
 from companion.show.kernels.chip import chip_figure
@@ -76,6 +79,7 @@ __all__ = [
     "example",
     "forward_picture",
     "gpu_goals",
+    "gpu_tile",
     "gqa_slider",
     "grid_of_products",
     "growth",
@@ -93,10 +97,12 @@ __all__ = [
     "measured",
     "messages",
     "module_tree",
+    "online_softmax_film",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",
     "program_table",
+    "ranks_explorer",
     "record_tiles",
     "roofline_explorer",
     "roofline_figure",

@@ -10,7 +10,7 @@
     :host { display: block; color: var(--look-text); font: 15px/1.45 system-ui, sans-serif; flex: 1 1 100%; min-width: 0; }
     :host .live { display: flex; flex-direction: column; gap: 0.75rem; }
     slot { display: none; }
-    @media print { :host .live { display: none; } slot { display: contents; } }
+    @media print { :host .live { display: none; } slot { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; } }
     .stage, .controls { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; align-items: center; }
     .readout { margin: 0; min-height: 3em; padding: 0.5rem 0.75rem; border-left: 3px solid var(--look-edge); background: var(--look-surface);
       overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
@@ -85,6 +85,9 @@
   // Filled by companion.show.look.code, as LOOK is: the names of axes and their letters.
   const LETTERS = {};
 
+  // The color of an edge along an axis.
+  const ink = axis => LETTERS[axis] ? `var(--look-${LETTERS[axis]})` : "var(--look-edge)";
+
   // A size or a word as the chip of its axis, as the package's `look.chips` writes it.
   function chip(content, axis) {
     const size = make("span", {class: "size"}, String(content));
@@ -103,8 +106,7 @@
     constructor({name, rows, columns, axes = [], kind = "", picks = () => {}}) {
       Object.assign(this, {name, rows, columns, picks});
       this.cells = Array.from({length: rows}, (_, i) => Array.from({length: columns}, (_, j) => this.cell(i, j)));
-      const color = axis => LETTERS[axis] ? `var(--look-${LETTERS[axis]})` : "var(--look-edge)";
-      const style = `grid-template-columns: repeat(${columns}, auto); --rows: ${color(axes[0])}; --columns: ${color(axes[1])}`;
+      const style = `grid-template-columns: repeat(${columns}, auto); --rows: ${ink(axes[0])}; --columns: ${ink(axes[1])}`;
       this.grid = make("div", {role: "grid", "aria-label": `${name} (${rows}, ${columns})`, style},
         this.cells.map(row => make("div", {role: "row"}, row)));
       this.heading = make("span", {}, name);
@@ -260,7 +262,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice, quantity};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice, quantity, ink};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet
