@@ -20,6 +20,8 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.head_atlas import head_atlas
+from companion.show.interactive.token_sampling import token_sampling
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -65,6 +67,7 @@ __all__ = [
     "gpu_goals",
     "grid_of_products",
     "growth",
+    "head_atlas",
     "head_sharing",
     "launches",
     "layer_picture",
@@ -90,6 +93,7 @@ __all__ = [
     "stacked_bars",
     "table",
     "tiles_figure",
+    "token_sampling",
     "weights_figure",
     "what_goes_wrong",
 ]

@@ -10,7 +10,7 @@
     :host { display: block; color: var(--look-text); font: 15px/1.45 system-ui, sans-serif; flex: 1 1 100%; min-width: 0; }
     :host .live { display: flex; flex-direction: column; gap: 0.75rem; }
     slot { display: none; }
-    @media print { :host .live { display: none; } slot { display: contents; } }
+    @media print { :host { display: contents; } :host .live { display: none; } slot { display: contents; } }
     .stage, .controls { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; align-items: center; }
     .readout { margin: 0; min-height: 3em; padding: 0.5rem 0.75rem; border-left: 3px solid var(--look-edge); background: var(--look-surface);
       overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
@@ -21,10 +21,11 @@
     button:not(:disabled), input[type=range], input[type=checkbox], input[type=radio], select { cursor: pointer; }
     button:disabled { color: var(--look-muted); border-style: dashed; }
     input[type=text] { width: 7em; }
+    select { min-width: 0; max-width: 100%; text-overflow: ellipsis; }
     input[type=range] { min-width: 8rem; flex: 1 1 8rem; height: 44px; accent-color: var(--look-focus); }
     input[type=checkbox], input[type=radio] { width: 18px; height: 18px; margin: 0; accent-color: var(--look-focus); }
     :is(button, select, input, [tabindex]):focus-visible { outline: 3px solid var(--look-focus); outline-offset: 1px; z-index: 1; }
-    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; }
+    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; max-width: 100%; }
     fieldset { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: center; margin: 0; padding: 0; border: 0; min-width: 0; }
     legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
@@ -182,7 +183,9 @@
     const words = make("span", {}, label);
     const show = (value, named = label) => {
       words.textContent = named;
-      if (input.getRootNode().activeElement !== input) input.value = value;
+      if (input.getRootNode().activeElement === input) return;
+      input.value = value;
+      input.removeAttribute("aria-invalid");
     };
     return {node: make("label", {}, words, input), input, show};
   }
@@ -210,9 +213,16 @@
     return {node: make("fieldset", {}, make("legend", {}, label), labels), show};
   }
 
+  // One of many, named: {value: words}. Options can be switched off by `input.options`.
+  function select(label, options, goes) {
+    const named = Object.entries(options).map(([value, words]) => make("option", {value}, String(words)));
+    const input = make("select", {onchange: () => goes(input.value)}, named);
+    return {node: make("label", {}, label, input), input, show: value => { input.value = value; }};
+  }
+
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, chip, shape, Matrix, steps, number, float32, toggle, choice};
+    static parts = {make, brief, chip, shape, Matrix, steps, number, float32, toggle, choice, select};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet
