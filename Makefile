@@ -156,7 +156,7 @@ gpu-check: $(INSTALLED) ## the tests that take a device on a GPU, then the kerne
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
 	@$(BIN) pytest tests/notebooks
-	@$(BIN) pytest --nbval --nbval-current-env $(PARALLEL) -p no:cacheprovider $(NOTEBOOKS)
+	@$(BIN) pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg $(PARALLEL) -p no:cacheprovider $(NOTEBOOKS)
 
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility

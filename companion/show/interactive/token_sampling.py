@@ -89,7 +89,9 @@ def compact(logits: Tensor, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def refusals() -> dict[str, str]:
     """What the package says of settings that it refuses, with {} for what came."""
-    wrong = {name: {"temperature": 1.0, name: Came()} for name in START}
+    wrong: dict[str, dict[str, Any]] = {
+        name: {"temperature": 1.0, name: Came()} for name in START
+    }
     wrong["limited"] = {"temperature": 0, "top_k": 7, "top_p": 0.5}
     said = {}
     for name, settings in wrong.items():
