@@ -14,9 +14,9 @@ from companion.show.figures.svg import Figure
 from companion.show.figures.thumbnails import layers_across, thumbnails
 from companion.show.interactive.element import Interactive
 from companion.show.llama.shares import shares_of_heads
+from companion.show.llama.tokens import Tokenizer
 from companion.show.llama.weights import weights_of_heads
 from companion.show.tables import table
-from companion.tokenizers import Tokenizer
 
 Heads = Float[Tensor, "layers heads q_len kv_len"]
 

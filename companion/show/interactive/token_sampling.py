@@ -12,8 +12,8 @@ from companion.sampling import next_token_probabilities
 from companion.show.figures.bars import bars
 from companion.show.figures.svg import Figure
 from companion.show.interactive.element import Interactive
+from companion.show.llama.tokens import Tokenizer
 from companion.show.tables import Table, table
-from companion.tokenizers import Tokenizer
 
 Settings = Mapping[str, Any]
 
