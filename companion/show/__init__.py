@@ -24,12 +24,14 @@ from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.cache_film import cache_film
 from companion.show.interactive.gpu_tile import gpu_tile
 from companion.show.interactive.gqa_slider import gqa_slider
+from companion.show.interactive.head_atlas import head_atlas
 from companion.show.interactive.head_split import head_split
 from companion.show.interactive.matmul_explorer import matmul_explorer
 from companion.show.interactive.online_softmax import online_softmax_film
 from companion.show.interactive.ranks_explorer import ranks_explorer
 from companion.show.interactive.roofline_explorer import roofline_explorer
 from companion.show.interactive.rope_dial import rope_dial
+from companion.show.interactive.token_sampling import token_sampling
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -83,6 +85,7 @@ __all__ = [
     "gqa_slider",
     "grid_of_products",
     "growth",
+    "head_atlas",
     "head_sharing",
     "head_split",
     "launches",
@@ -116,6 +119,7 @@ __all__ = [
     "stacks_figure",
     "table",
     "tiles_figure",
+    "token_sampling",
     "weights_figure",
     "what_goes_wrong",
 ]

@@ -21,10 +21,11 @@
     button:not(:disabled), input[type=range], input[type=checkbox], input[type=radio], select { cursor: pointer; }
     button:disabled { color: var(--look-muted); border-style: dashed; }
     input[type=text] { width: 7em; }
+    select { min-width: 0; max-width: 100%; text-overflow: ellipsis; }
     input[type=range] { min-width: 8rem; flex: 1 1 8rem; height: 44px; accent-color: var(--look-focus); }
     input[type=checkbox], input[type=radio] { width: 18px; height: 18px; margin: 0; accent-color: var(--look-focus); }
     :is(button, select, input, [tabindex]):focus-visible { outline: 3px solid var(--look-focus); outline-offset: 1px; z-index: 1; }
-    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; }
+    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; max-width: 100%; }
     fieldset { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: center; margin: 0; padding: 0; border: 0; min-width: 0; }
     legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
@@ -260,9 +261,16 @@
     return {node: make("fieldset", {}, make("legend", {}, label), labels), show};
   }
 
+  // One of many, named: {value: words}. Options can be switched off by `input.options`.
+  function select(label, options, goes) {
+    const named = Object.entries(options).map(([value, words]) => make("option", {value}, String(words)));
+    const input = make("select", {onchange: () => goes(input.value)}, named);
+    return {node: make("label", {}, label, input), input, show: value => { input.value = value; }};
+  }
+
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice, quantity, ink};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice, quantity, ink, select};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet
