@@ -20,6 +20,7 @@ from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
+from companion.show.figures.shape_row import shapes_figure
 from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.cache_film import cache_film
 from companion.show.interactive.gpu_tile import gpu_tile
@@ -111,6 +112,7 @@ __all__ = [
     "roofline_figure",
     "rope_dial",
     "rotation_figure",
+    "shapes_figure",
     "shares_figure",
     "source",
     "speeds",
