@@ -1,16 +1,32 @@
-// What is wider than the paper is made smaller until it fits; returns what had to be made smaller than can be read.
+// The document as wide as the paper: marks lines that are carried over, and makes smaller what is too wide.
+// Returns what became too small to be read.
 () => {
-  const least = 0.6;
-  const wide = (node) => node.getBoundingClientRect().right - node.closest(".bd-article").getBoundingClientRect().right;
-  const tooSmall = [];
-  for (const node of document.querySelectorAll(".bd-article :is(table, .katex-display, figure)")) {
-    const over = wide(node);
-    const inner = node.matches(".katex-display") ? node.scrollWidth - node.clientWidth : 0;
-    if (Math.max(over, inner) <= 0.5) continue;
-    const width = Math.max(node.getBoundingClientRect().width, node.scrollWidth);
-    const zoom = (width - Math.max(over, inner)) / width - 0.005;
-    node.style.zoom = zoom;
-    if (zoom < least) tooSmall.push(`${zoom.toFixed(2)} ${node.outerHTML.slice(0, 80)}`);
-  }
-  return tooSmall;
+  const LEAST = 0.6;
+  const MARK =
+    '<svg class="carried" aria-hidden="true" viewBox="0 0 16 24"><path d="M3 5v8h9m-3.500-3.500 3.500 3.500-3.500 3.500"/></svg>';
+  // All is measured before anything is changed: each change would have the whole book laid out again.
+  const all = (selector) => [...document.querySelectorAll(selector)];
+
+  const carried = all(".lines .line").map((line) => {
+    const height = parseFloat(getComputedStyle(line).lineHeight);
+    return [line, height, Math.round(line.offsetHeight / height)];
+  });
+  for (const [line, height, rows] of carried)
+    for (let row = 1; row < rows; row++) {
+      line.insertAdjacentHTML("beforeend", MARK);
+      line.lastChild.style.top = `${row * height}px`;
+    }
+
+  const wide = all(".bd-article :is(table, .katex-display, figure)").map((node) => {
+    const box = node.getBoundingClientRect();
+    const inside = node.matches(".katex-display") ? node.scrollWidth - node.clientWidth : 0;
+    const over = Math.max(box.right - node.closest(".bd-article").getBoundingClientRect().right, inside);
+    const width = Math.max(box.width, node.scrollWidth);
+    return [node, over, (width - over) / width - 0.005];
+  });
+  const fitted = wide.filter(([, over]) => over > 0.5);
+  for (const [node, , zoom] of fitted) node.style.zoom = zoom;
+  return fitted
+    .filter(([, , zoom]) => zoom < LEAST)
+    .map(([node, , zoom]) => `${zoom.toFixed(2)} ${node.outerHTML.slice(0, 80)}`);
 }
