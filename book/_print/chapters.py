@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from folds import settle
 from listings import split_lines
 
 # What is there to be pressed, or tells a reader of the page where he is.
@@ -32,7 +33,7 @@ class Chapter:
         return PurePosixPath(self.page).name
 
 
-def chapters(site: Path, contents: dict) -> list[Chapter]:
+def chapters(site: Path, contents: dict, keep_tables: bool = False) -> list[Chapter]:
     """Every page of the table of contents, in its order, ready to stand in one document."""
     found = [
         Chapter(page, part, numbered, article_of(site / f"{page}.html"))
@@ -42,6 +43,7 @@ def chapters(site: Path, contents: dict) -> list[Chapter]:
     for chapter in found:
         for node in chapter.article.select(ON_SCREEN_ONLY):
             node.decompose()
+        settle(chapter.article, keep_tables)
         for listing in chapter.article.select("pre"):
             split_lines(listing)
         own_ids(chapter.article, chapter.name)
@@ -51,6 +53,7 @@ def chapters(site: Path, contents: dict) -> list[Chapter]:
 
 
 def places(contents: dict) -> Iterator[tuple[str, str, bool]]:
+    """Each page, its part, and whether its part is numbered."""
     yield contents["root"], "", False
     for part in contents["parts"]:
         for chapter in part["chapters"]:
@@ -58,6 +61,7 @@ def places(contents: dict) -> Iterator[tuple[str, str, bool]]:
 
 
 def article_of(file: Path) -> Tag:
+    """What a page has between its margins."""
     page = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
     return page.select_one("article.bd-article").extract()
 
@@ -94,6 +98,7 @@ def own_links(chapter: Chapter, pages: dict[str, str]) -> None:
 
 
 def target(link: str, chapter: Chapter, pages: dict[str, str]) -> str:
+    """Where a link leads in this document; `site:` stands for the site's address."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return link
@@ -116,4 +121,5 @@ def headings(article: Tag) -> tuple[str, list[tuple[str, str]]]:
 
 
 def words(node: Tag) -> str:
+    """Its text in one line."""
     return " ".join(node.get_text().split())

@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import yaml
@@ -28,7 +29,7 @@ class Edition:
 
 
 def read() -> Edition:
-    """This edition, by the book's configuration, its CITATION.cff and the commit that is checked out."""
+    """Say it by the book's configuration, its CITATION.cff and the commit that is checked out."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     return Edition(
@@ -41,6 +42,18 @@ def read() -> Edition:
         address=config["html"]["baseurl"],
         language=config["sphinx"]["config"]["language"],
     )
+
+
+def facts(about: Edition) -> list[str]:
+    """What a title page says below the title, each a line of HTML."""
+    commit = f", commit {about.commit}" if about.commit else ""
+    author = escape(about.author)
+    return [
+        author,
+        f"Version {about.version}, {about.day}{commit}",
+        f'Read it online, run it, change it: <a href="{about.address}">{about.address}</a>',
+        f'Text and figures: <a href="{LICENSE}">CC BY 4.0</a>. Code: MIT. © {about.year} {author}',
+    ]
 
 
 def git(*words: str) -> str:

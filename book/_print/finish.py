@@ -15,7 +15,7 @@ def places(pdf: pikepdf.Pdf) -> dict[str, pikepdf.Array]:
     """Where each id stands that a link leads to: page, kind of view, left, top."""
     if Name.Dests in pdf.Root:
         found = pdf.Root.Dests
-        return {name.lstrip("/"): found[name] for name in found.keys()}
+        return {name.lstrip("/"): found[name] for name in found}
     return dict(pikepdf.NameTree(pdf.Root.Names.Dests).items())
 
 
@@ -72,4 +72,5 @@ def outline_of(
 
 
 def summary(file: Path) -> str:
+    """How much it is."""
     return f"{len(pikepdf.open(file).pages)} pages, {file.stat().st_size / 1e6:.1f} MB"

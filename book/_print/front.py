@@ -1,26 +1,18 @@
-"""What stands before the first chapter: the title page and the table of contents; and the frame around all."""
+"""What stands before the first chapter, title page and table of contents, and the frame around all."""
 
 from html import escape
 from pathlib import Path
 
 from chapters import Chapter
-from edition import LICENSE, QUESTION, Edition
+from edition import QUESTION, Edition, facts
 
 HERE = Path(__file__).parent
 
 
 def title_page(about: Edition) -> str:
+    """Logo, title, question, and at the foot what there is to know of this edition."""
     logo = (HERE.parent / "_static" / "logo.svg").read_text(encoding="utf-8")
-    edition = f"Version {about.version}, {about.day}" + (
-        f", commit {about.commit}" if about.commit else ""
-    )
-    facts = (
-        escape(about.author),
-        edition,
-        f'Read it online, run it, change it: <a href="{about.address}">{about.address}</a>',
-        f'Text and figures: <a href="{LICENSE}">CC BY 4.0</a>. Code: MIT. © {about.year} {escape(about.author)}',
-    )
-    lines = "".join(f"<p>{fact}</p>" for fact in facts)
+    lines = "".join(f"<p>{fact}</p>" for fact in facts(about))
     return (
         f'<section class="title-page">{logo}<h1>{escape(about.title)}</h1>'
         f'<p class="question">{escape(QUESTION)}</p><div class="facts">{lines}</div></section>'
@@ -40,6 +32,7 @@ def contents(chapters: list[Chapter], pages: dict[str, int]) -> str:
 
 
 def row(kind: str, id: str, title: str, pages: dict[str, int]) -> str:
+    """A line of it."""
     return (
         f'<p class="{kind}"><a href="#{escape(id)}"><span>{escape(title)}</span>'
         f"<i></i><b>{pages.get(id, '')}</b></a></p>"
@@ -47,14 +40,15 @@ def row(kind: str, id: str, title: str, pages: dict[str, int]) -> str:
 
 
 def body(chapters: list[Chapter]) -> str:
+    """Every chapter, each on pages of its own style."""
+    begin = '<section class="chapter" id="{0}" style="page: {0}">'
     return "".join(
-        f'<section class="chapter" id="{chapter.name}" style="page: {chapter.name}">{chapter.article}</section>'
-        for chapter in chapters
+        f"{begin.format(each.name)}{each.article}</section>\n" for each in chapters
     )
 
 
 def running_heads(title: str, chapters: list[Chapter]) -> str:
-    """One page style for each chapter: the book's title above its left half, the chapter's above its right."""
+    """A page style for each chapter: at the head of its pages the book's title and the chapter's."""
     return "".join(
         f"@page {chapter.name} {{ @top-left {{ content: {text(title)} }} "
         f"@top-right {{ content: {text(chapter.title)} }} }}\n"

@@ -1,4 +1,4 @@
-"""Code that wraps: each line becomes an element of its own, so that what is carried over can be marked and indented."""
+"""Code that wraps: each line an element of its own, so that what is carried over can be marked."""
 
 import copy
 
@@ -35,6 +35,7 @@ def pieces(node: Tag, around: list[Tag]):
 
 
 def whole_line(line: list[tuple[list[Tag], str]]) -> Tag:
+    """A line, each of its texts in elements like those it was in."""
     new = BeautifulSoup("", "html.parser").new_tag
     whole = new("span", attrs={"class": "line"})
     for around, text in line:

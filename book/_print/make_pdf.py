@@ -1,7 +1,7 @@
 """Print the built book as one PDF: `make pdf` runs this.
 
-The pages are joined to one document, which Chromium prints twice: the second time its table of contents knows on which page
-each section came to stand in the first.
+The pages are joined to one document, which Chromium prints twice: the second time its table of contents knows
+on which page each section came to stand in the first.
 """
 
 import argparse
@@ -21,6 +21,7 @@ WIDTH = 170 * 96 / 25.4  # A4 without its margins, in pixels
 
 
 def main() -> None:
+    """Write the PDF beside the pages of the site."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("site", type=Path, help="the built pages: _build/html")
     parser.add_argument(
@@ -39,6 +40,7 @@ def main() -> None:
 def print_twice(
     book: list[chapters.Chapter], about: edition.Edition, site: Path, file: Path
 ) -> bytes:
+    """The PDF as Chromium makes it."""
     with sync_playwright() as playwright:
         browser = browse.launch(playwright)
         page = browser.new_page(viewport={"width": round(WIDTH), "height": 960})
@@ -53,6 +55,7 @@ def print_twice(
 
 
 def print_page(page: Page, file: Path) -> bytes:
+    """One printing, with what is too wide made to fit."""
     page.goto(file.resolve().as_uri())
     page.evaluate("document.fonts.ready")
     for small in page.evaluate((HERE / "fit.js").read_text()):
@@ -66,14 +69,14 @@ def document(
     site: Path,
     pages: dict[str, int],
 ) -> str:
-    text = "".join(
-        (front.title_page(about), front.contents(book, pages), front.body(book))
-    )
-    text = text.replace("site:", about.address)
+    """The whole book as one page of HTML."""
+    parts = front.title_page(about), front.contents(book, pages), front.body(book)
+    text = "".join(parts).replace('="site:', f'="{about.address}')
+    rules = fonts() + front.running_heads(about.title, book)
+    head = f"<title>{about.title}</title>{styles(site)}<style>{rules}</style>"
     return (
-        f'<!doctype html><html lang="{about.language}" data-theme="light" data-mode="light"><head><meta charset="utf-8">'
-        f"<title>{about.title}</title>{styles(site)}<style>{fonts()}{front.running_heads(about.title, book)}</style>"
-        f"</head><body>{text}</body></html>"
+        f'<!doctype html><html lang="{about.language}" data-theme="light" data-mode="light">'
+        f'<head><meta charset="utf-8">{head}</head><body>{text}</body></html>'
     )
 
 
@@ -85,7 +88,7 @@ def styles(site: Path) -> str:
 
 
 def fonts() -> str:
-    """Code, and signs that the text's font lacks, in the DejaVu fonts that matplotlib brings, on every machine the same."""
+    """Code, and signs that the text's font lacks, in matplotlib's fonts: on every machine the same."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     faces = {
         ("Code", "normal", 400): "DejaVuSansMono",
