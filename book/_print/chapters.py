@@ -12,7 +12,10 @@ from folds import settle
 from listings import split_lines
 
 # What is there to be pressed, or tells a reader of the page where he is.
-ON_SCREEN_ONLY = "script, noscript, template, button, dialog, .headerlink, .viewcode-link, .d-print-none"
+ON_SCREEN_ONLY = (
+    "script, noscript, style[data-look], template, button, dialog, "
+    ".headerlink, .viewcode-link, .d-print-none"
+)
 REFERENCES = ("aria-labelledby", "aria-describedby", "aria-controls", "for", "headers")
 
 
@@ -77,8 +80,12 @@ def style_sheets(file: Path) -> list[Path]:
 
 def own_ids(article: Tag, name: str) -> None:
     """Set the chapter's name before each id, and before what refers to one by other means than a link."""
+    seen = set()
     for node in article.find_all(True):
+        if node.get("id") in seen:  # a marker that two drawings define alike
+            del node["id"]
         if "id" in node.attrs:
+            seen.add(node["id"])
             node["id"] = f"{name}--{node['id']}"
         for key in REFERENCES:
             if key in node.attrs:

@@ -1,7 +1,7 @@
 """Bind the built book as an EPUB: `make epub` runs this.
 
-Its chapters are the pages' own articles, as in the PDF, and so hold all that was drawn and computed. It needs no
-script and no font: formulas are MathML, drawings are in the text.
+Its chapters are the pages' own articles, as in the PDF, and so hold all that was drawn and computed. It
+needs no script and no font: formulas are MathML, drawings are in the text.
 """
 
 import argparse

@@ -7,13 +7,13 @@ from bs4 import Tag
 SVG = "http://www.w3.org/2000/svg"
 MATHML = "http://www.w3.org/1998/Math/MathML"
 # The names in SVG that are not all lower case, as HTML reads them.
-CASED = (
-    "viewBox", "preserveAspectRatio", "clipPath", "clipPathUnits", "linearGradient", "radialGradient", "gradientUnits",
-    "gradientTransform", "patternUnits", "patternTransform", "patternContentUnits", "markerWidth", "markerHeight",
-    "markerUnits", "refX", "refY", "maskUnits", "textLength", "lengthAdjust", "foreignObject", "pathLength",
-    "stdDeviation", "spreadMethod", "startOffset", "textPath",
-)  # fmt: skip
-CASE = {name.lower(): name for name in CASED}
+CASED = """
+viewBox preserveAspectRatio clipPath clipPathUnits linearGradient radialGradient gradientUnits
+gradientTransform patternUnits patternTransform patternContentUnits markerWidth markerHeight
+markerUnits refX refY maskUnits textLength lengthAdjust foreignObject pathLength stdDeviation
+spreadMethod startOffset textPath
+"""
+CASE = {name.lower(): name for name in CASED.split()}
 # What HTML once had for looks, and what is of use to a script alone.
 OBSOLETE = ("align", "border", "valign", "tabindex", "contenteditable")
 
@@ -25,10 +25,13 @@ def to_xhtml(article: Tag) -> str:
         if "-" in node.name:
             node["class"] = [*node.get("class", []), node.name]
             node.name = "div"
-        for key in [
-            key for key in node.attrs if key in OBSOLETE or key.startswith("on")
-        ]:
-            del node[key]
+        if node.get("role") == "doc-biblioentry":  # given up by its standard
+            del node["role"]
+        node.attrs = {
+            key: value
+            for key, value in node.attrs.items()
+            if key not in OBSOLETE and not key.startswith("on")
+        }
     for drawing in article.find_all("svg"):
         drawn(drawing)
     return article.decode(formatter="minimal")
@@ -66,7 +69,8 @@ def page(title: str, body: str, language: str, sheets: list[str]) -> str:
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE html>\n'
         '<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops" '
-        f'lang="{language}" xml:lang="{language}"><head><meta charset="utf-8"/><title>{title}</title>{links}</head>'
+        f'lang="{language}" xml:lang="{language}">'
+        f'<head><meta charset="utf-8"/><title>{title}</title>{links}</head>'
         f"<body>{body}</body></html>\n"
     )
 
