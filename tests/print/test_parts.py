@@ -42,7 +42,8 @@ def test_a_long_listing_may_break_and_a_short_one_not():
     assert "short" not in split("a\n" * 13)["class"]
 
 
-PAGE = """<article><div class="cell"><details class="cell-fold set-up"><summary>Set-up</summary>import</details>
+PAGE = """<article>
+<div class="cell"><details class="cell-fold set-up"><summary>Set-up</summary>import</details>
 </div><div class="cell"><details class="cell-fold check"><summary>✓ equal</summary>assert</details></div>
 <div class="cell"><svg></svg><details class="cell-fold made-by"><summary>The code</summary>draw</details>
 </div><div class="listing"><span class="docstring">words</span>body</div>
