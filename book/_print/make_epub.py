@@ -65,13 +65,13 @@ def files_of(book: list[Chapter], about: Edition, site: Path) -> dict[str, bytes
 
 
 def style_sheets(static: Path) -> dict[str, str]:
-    """The EPUB's own style, and what it shares with the pages: the highlighted code, the look."""
-    sheets = {"book.css": (HERE / "epub.css").read_text(encoding="utf-8")}
-    sheets["code.css"] = xhtml.light_rules(
-        (static / "pygments.css").read_text(encoding="utf-8")
-    )
+    """What it shares with the pages, the look and the highlighted code, and its own style."""
+    sheets = {}
     if (static / "look.css").exists():
         sheets["look.css"] = (static / "look.css").read_text(encoding="utf-8")
+    code = (static / "pygments.css").read_text(encoding="utf-8")
+    sheets["code.css"] = xhtml.light_rules(code)
+    sheets["book.css"] = (HERE / "epub.css").read_text(encoding="utf-8")
     return sheets
 
 
