@@ -107,7 +107,7 @@
     legend() {
       const words = {
         "score now": "computed by this call", "score masked": "computed, and masked", "score done": "by an earlier call",
-        "score never": "never computed", "slot cached": "a token's keys and values", "slot": "room",
+        "score never": "never computed", "slot cached": "a token's keys and values", "slot cached new": "new", "slot": "room",
       };
       return make("div", {class: "legend"}, Object.entries(words).map(([kind, meaning]) => make("span", {}, make("i", {class: kind}), meaning)));
     }
@@ -157,7 +157,7 @@
       const rows = q === 1 ? "one query meets" : `${q} queries meet`;
       const cells = `${q} · ${k} = ${q * k} scores, ${hidden ? `${hidden} of them masked` : "none masked"}`;
       const held = `The cache holds ${k} of ${room} tokens, ${exactly(now.bytes)} of ${exactly(nbytes)} bytes`;
-      const again = now.past ? `Without a cache ${k} tokens run, ${k} · ${k} = ${k * k} scores: ${(now.without / now.flops).toFixed(1)} times the FLOPs` : "Nothing was cached before it: both ways compute the same";
+      const again = now.past ? `Without a cache ${k} tokens run, ${k} · ${k} = ${k * k} scores: ${+(now.without / now.flops).toFixed(1)} times the FLOPs` : "Nothing was cached before it: both ways compute the same";
       return `${now.name}, position${q > 1 ? "s" : ""} ${range(now.positions)}: ${rows} ${k} key${k > 1 ? "s" : ""} (${now.past} cached, ${q} new), ${cells}, in each head. ${held}. ${again}.`;
     }
   }

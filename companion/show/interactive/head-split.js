@@ -110,7 +110,7 @@
       this.code.textContent = made.code;
       this.lay(state, made, here, astray);
       const block = here[state.picked][0], named = made.axes.length === 3 ? `${{length: "token", heads: "head"}[made.axes[0]]} ${block}` : "x";
-      this.line.textContent = `Memory, in order; filled is what ${named} reads:`;
+      this.line.textContent = `Memory, in order; filled is what ${named} reads. Each shade above is a token${here.some((_, n) => astray(n)) ? "; dashed is out of place" : ""}.`;
       this.memory.forEach((mark, n) => {
         mark.hidden = n >= here.length;
         mark.className = `${here[n]?.[0] === block ? "same" : ""} ${n === state.picked ? "picked" : ""}`;

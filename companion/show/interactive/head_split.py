@@ -64,10 +64,8 @@ def panel(
         body.append(side(LEFT, top, columns * CELL, axes[2], columns))
         body.append(side(LEFT, top, rows * CELL, axes[1], rows, down=True))
         if axes[0]:
-            words = f"{axes[0]} {number}"
-            body.append(
-                text(LEFT + columns * CELL, top - 9, words, anchor="end", size=12)
-            )
+            place = LEFT + columns * CELL + 8, top + CELL / 2
+            body.append(text(*place, f"{axes[0]} {number}", anchor="start", size=13))
         wrong = block != right[number] if axes[0] == "head" else block < 0
         for (i, j), cell in numpy.ndenumerate(block.numpy()):
             place = LEFT + j * CELL, top + i * CELL, CELL, CELL
@@ -77,4 +75,4 @@ def panel(
             )
             body.append(frame(*place) if wrong[i, j] else "")
     said = f"{name}, {tuple(cells.shape)}: {cells.tolist()}"
-    return svg(LEFT + columns * CELL + 4, TOP + blocks * high, "".join(body), said)
+    return svg(LEFT + columns * CELL + 60, TOP + blocks * high, "".join(body), said)
