@@ -89,25 +89,23 @@ def compact(logits: Tensor, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def refusals() -> dict[str, str]:
     """What the package says of settings that it refuses, with {} for what came."""
-    wrong: dict[str, dict[str, Any]] = {
-        name: {"temperature": 1.0, name: Came()} for name in START
+    wrong = {"temperature": -1.0, "top_k": -1, "top_p": 2.0}
+    said = {
+        name: refusal(**{"temperature": 1.0, name: value}).replace(repr(value), "{}", 1)
+        for name, value in wrong.items()
     }
-    wrong["limited"] = {"temperature": 0, "top_k": 7, "top_p": 0.5}
-    said = {}
-    for name, settings in wrong.items():
-        try:
-            check_sampling(**settings)
-        except ValueError as error:
-            said[name] = str(error)
-    limited = said["limited"].replace("(7)", "({top_k})").replace("(0.5)", "({top_p})")
-    return {**said, "limited": limited}
+    limited = refusal(temperature=0, top_k=7, top_p=0.5)
+    named = limited.replace("(7)", "({top_k})").replace("(0.5)", "({top_p})")
+    return {**said, "limited": named}
 
 
-class Came:
-    """In place of a setting: no number, and {} in the words of who refuses it."""
-
-    def __repr__(self) -> str:
-        return "{}"
+def refusal(**settings: Any) -> str:
+    """Why the package refuses these settings; nothing where it takes them."""
+    try:
+        check_sampling(**settings)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def as_table(
