@@ -105,6 +105,10 @@ def test_the_score_depends_on_the_distance_alone(dial):
     assert dial.evaluate("figure => figure.made.score") == pytest.approx(
         before, abs=1e-4
     )
+    assert "float32" not in dial.readout
+    dial.evaluate("figure => figure.set({m: 1_000_008, n: 1_000_000})")
+    assert "as float32 rounds angles so large" in dial.readout
+    dial.evaluate("figure => figure.set({m: 213, n: 205})")
     for _ in range(3):
         dial.role("button", "both −100").click()
     state = dial.evaluate("figure => figure.state")
