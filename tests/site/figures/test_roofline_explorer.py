@@ -179,6 +179,8 @@ def test_dots_are_where_the_ticks_say(explorer):
     steps = [s for s in explorer.evaluate("figure => figure.made") if s["flops"]]
     right = sorted(s["flops"] / s["bytes"] for s in steps)
     assert len(right) == len(drawn["dots"]) == 7
+    assert one < ten
+    assert high < low  # up is faster
     for at, (x, y) in zip(right, drawn["dots"], strict=True):
         assert x == pytest.approx(one + (ten - one) * math.log10(at), abs=0.3)
         up = math.log10(ceilings.attainable(at) / 1e10)
@@ -216,6 +218,10 @@ def test_what_is_no_batch_is_refused_and_changes_nothing(explorer, typed, why):
     assert why in explorer.readout
     assert len(explorer.readout) < 200
     assert explorer.evaluate("figure => figure.state") == before
+    assert field.get_attribute("aria-invalid") == "true"
+    explorer.role("button", "a prompt of 512").click()
+    assert field.get_attribute("aria-invalid") is None
+    assert field.input_value() == "1"
     field.fill("65536")
     assert not explorer.refused
     assert not explorer.complaints
