@@ -4,7 +4,7 @@
   const Figure = customElements.get("shape-figure");
   const {make, number} = Figure.parts;
 
-  const DRAWN = 6;  // axes, of those that there are the last
+  const DRAWN = 6, NARROW = 4;  // axes, of those that there are the last
   const HUGE = 2n ** 63n;  // torch keeps sizes in 64 bits
   const tuple = sizes => `(${sizes.join(", ")}${sizes.length === 1 ? "," : ""})`;
   const product = sizes => sizes.reduce((a, b) => a * b, 1n);
@@ -121,12 +121,12 @@
       this.fields.a.show(a);
       this.fields.b.show(b);
       const has = drawn.a.length > 1 && drawn.b.length > 1 && ![...drawn.a, ...drawn.b].some(n => n < 0n);
-      this.axes.replaceChildren(...(has ? [table(found)] : []));
+      this.axes.replaceChildren(...(has ? [table(found, this.clientWidth < 480 ? NARROW : DRAWN)] : []));
       this.scheme.replaceChildren(...(has ? [scheme(found)] : []));
       const listed = steps.map(step => make("li", {}, step.length > 400 ? `${step.slice(0, 400)} …` : step));
       this.steps.replaceChildren(...listed);
       if (why) this.refuse(`ValueError: ${why.length > 600 ? `${why.slice(0, 600)} …` : why}`);
-      else this.say(`${named(parse(a))} @ ${named(parse(b))} is ${named(drawn.result, found.shape)}: ${amount(found.flops)} FLOPs, a multiply and an add as two`);
+      else this.say(`${named(parse(a))} @ ${named(parse(b))} is ${named(drawn.result, found.shape)}: ${amount(found.flops)}FLOPs, a multiply and an add as two`);
     }
   }
 
@@ -134,7 +134,7 @@
 
   // Exact below 10,000, else three digits with a prefix, as the package's tables have it.
   function amount(text) {
-    if (text.length < 5) return text.replace(/(\d)(?=\d{3}$)/, "$1,");
+    if (text.length < 5) return `${text.replace(/(\d)(?=\d{3}$)/, "$1,")} `;
     const [digits, exponent] = Number(text).toExponential(2).split("e+");
     const prefix = "kMGTPE"[Math.floor(exponent / 3) - 1];
     return prefix ? `${(digits * 10 ** (exponent % 3)).toFixed(2 - exponent % 3)} ${prefix}` : `${digits}e${exponent} `;
@@ -148,9 +148,9 @@
   };
 
   // The axes under one another, flush right; where a 1 stretches its bar is dashed as far as the other's.
-  function table({drawn, why}) {
+  function table({drawn}, most) {
     const names = ["a", "b", ...(drawn.result ? ["result"] : [])];
-    const width = Math.max(...names.map(name => drawn[name].length)), columns = Math.min(width, DRAWN);
+    const width = Math.max(...names.map(name => drawn[name].length)), columns = Math.min(width, most);
     const from = (name, place) => drawn[name]?.[drawn[name].length - place];
     const largest = Math.max(2, ...names.flatMap(name => drawn[name].slice(-columns).map(n => log(n + 1n))));
     const places = Array.from({length: columns}, (_, i) => columns - i);
@@ -161,11 +161,11 @@
         : place === (name === "a" ? 1 : 2) && from("a", 1) !== from("b", 2));
       const bar = make("span", {style: `width: ${4 + 40 * log((stretched ? other : own ?? 0n) + 1n) / largest}px`});
       const added = place === (name === "a" ? 2 : 1) && drawn.added["ab".indexOf(name)];
-      const words = stretched ? `${own ?? ""}→${other}` : String(own ?? "");
+      const words = stretched ? `${own ?? ""}→${brief(other)}` : own === undefined ? "" : brief(own);
       return make("td", {class: [stretched && "stretched", clashes && "clashes", added && "added"].filter(Boolean).join(" ")}, words, own !== undefined || stretched ? bar : null);
     };
     const head = places.map(place => make("th", {scope: "col"}, `−${place}`));
-    const more = width > columns ? ` (${width - columns} more before)` : "";
+    const more = width > columns ? `, ${width - columns} more before` : "";
     return make("table", {}, make("thead", {}, make("tr", {}, make("th", {scope: "col"}, `axis${more}`), head)),
       make("tbody", {}, names.map(name => make("tr", {class: name}, make("th", {scope: "row"}, name), places.map(place => cell(name, place))))));
   }

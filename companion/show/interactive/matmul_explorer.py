@@ -69,7 +69,7 @@ def aligned(found: MatmulExplanation) -> str:
             right = left + (i + 1) * COLUMN - 6
             body.append(text(right, y, size, anchor="end"))
             body.append(bar(right, y + 12, length, stretches))
-    cost = f"{found.shape}: {amount(found.flops)} FLOPs"
+    cost = f"{found.shape}: {amount(found.flops, 'FLOPs')}"
     body.append(text(0, 146, cost, anchor="start"))
     width = left + len(named["result"]) * COLUMN
     return svg(width, 156, "".join(body), "The axes, aligned at the right")

@@ -91,7 +91,7 @@
       this.plot(state, trace);
       const near = meet(query, key, Math.max(m - n, 0), Math.max(n - m, 0), scaling, pairing).score, [a, b] = places(pair, made.adds.length, pairing);
       const [atM, atN] = [m, n].map(position => brief(angles(position, scaling.frequencies)[pair]));
-      this.say(`“${names[0]}” at ${m}, “${names[1]}” at ${n}, distance ${m - n}: score ${signed(made.score)}; the same distance at the start of the text ${signed(near)}. `
+      this.say(`“${names[0]}” at ${m}, “${names[1]}” at ${n}, distance ${m - n}: score ${signed(made.score)}; the same distance at the start of the text ${signed(near)}${Math.abs(made.score - near) > 2e-3 ? ", as float32 rounds angles so large" : ""}. `
         + `Pair ${pair}, features ${a} and ${b}: ${+scaling.frequencies[pair].toPrecision(3)} radians per position turn the query by ${atM} and the key by ${atN}, and it adds ${brief(made.adds[pair])}`
         + (pairing === "mixed" ? ". The weights are for halves: another score, and no error" : "") + (n > m ? ". The key comes after the query: a causal mask would hide it" : ""));
     }

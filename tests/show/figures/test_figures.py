@@ -37,6 +37,8 @@ FIGURES = {
     "rotation": lambda: show.rotation_figure([("pair", torch.eye(2))], [0, 1], "c"),
     "chip": lambda: show.chip_figure("c"),
     "tiles": lambda: show.tiles_figure([("t", [Tile(range(8), range(4))])], 8, "c"),
+    "explorer of matmul": lambda: show.matmul_explorer("c").still,
+    "explorer of a roofline": lambda: show.roofline_explorer("c").still,
     "speeds": lambda: show.speeds_figure({"f": [Speed("companion", 2.0, 1.0, 3.0, 4.0)]}, "c"),
 }  # fmt: skip
 LETTERS = re.compile(r'font-size="([\d.]+)"|font(?:-size)?: ([\d.]+)px')

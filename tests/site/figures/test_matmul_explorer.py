@@ -159,6 +159,10 @@ def test_ten_thousand_axes(explorer):
 def test_an_example_is_one_tap(explorer):
     explorer.role("button", "(2, 4) @ (4, 3)").click()
     assert explorer.readout.startswith("(2, 4) @ (4, 3) is (2, 3): 48 FLOPs")
+    explorer.evaluate("figure => figure.set({a: '(1000, 1000)', b: '(1000, 1000)'})")
+    assert explorer.readout.startswith(
+        "(1000, 1000) @ (1000, 1000) is (1000, 1000): 2.00 GFLOPs"
+    )
     explorer.role("button", "(2, 9, 5, 64) @ (2, 3, 64, 5)").click()
     assert explorer.refused
     clashing = explorer.page.locator("td.clashes").all_inner_texts()

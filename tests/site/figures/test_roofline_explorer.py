@@ -1,5 +1,6 @@
 """The roofline explorer counts what ledgers count, and finds the batch where decode turns."""
 
+import math
 import random
 import statistics
 
@@ -21,6 +22,12 @@ CROSSED = """figure => {
   const through = name => lines.some(
     ({left, bottom}) => left > name.left + 2 && left < name.right - 2 && bottom > name.top + 4);
   return names.filter(([, box]) => box.right > right || through(box)).map(([name]) => name);
+}"""
+DRAWN = """figure => {
+  const all = what => [...figure.roof.querySelectorAll(what)];
+  const at = (node, ...names) => names.map(name => +node.getAttribute(name));
+  const ticks = all("text").map(node => [node.textContent, ...at(node, "x", "y")]);
+  return {ticks, dots: all("circle").map(node => at(node, "cx", "cy"))};
 }"""
 
 
@@ -160,6 +167,26 @@ def test_a_slider_goes_by_powers_of_two(explorer):
     assert slider.get_attribute("aria-valuetext") == "8"
 
 
+def test_dots_are_where_the_ticks_say(explorer):
+    """Both scales are logarithmic: between two ticks a power of ten lies the quotient's logarithm."""
+    explorer.role("button", "a prompt of 512").click()
+    drawn = explorer.evaluate(DRAWN)
+    ticks = {words: (x, y) for words, x, y in drawn["ticks"]}
+    one, ten = ticks["1"][0], ticks["10"][0]
+    low, high = ticks["10G"][1], ticks["100G"][1]
+    told = MACHINES["cpu-bfloat16"]
+    ceilings = Roofline(told["flops"], told["bytes"])
+    steps = [s for s in explorer.evaluate("figure => figure.made") if s["flops"]]
+    right = sorted(s["flops"] / s["bytes"] for s in steps)
+    assert len(right) == len(drawn["dots"]) == 7
+    assert one < ten
+    assert high < low  # up is faster
+    for at, (x, y) in zip(right, drawn["dots"], strict=True):
+        assert x == pytest.approx(one + (ten - one) * math.log10(at), abs=0.3)
+        up = math.log10(ceilings.attainable(at) / 1e10)
+        assert y == pytest.approx(low + (high - low) * up, abs=0.3)
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_no_name_is_crossed_by_the_line_to_another(explorer, machine):
     explorer.evaluate("(figure, machine) => figure.set({machine})", machine)
@@ -191,6 +218,10 @@ def test_what_is_no_batch_is_refused_and_changes_nothing(explorer, typed, why):
     assert why in explorer.readout
     assert len(explorer.readout) < 200
     assert explorer.evaluate("figure => figure.state") == before
+    assert field.get_attribute("aria-invalid") == "true"
+    explorer.role("button", "a prompt of 512").click()
+    assert field.get_attribute("aria-invalid") is None
+    assert field.input_value() == "1"
     field.fill("65536")
     assert not explorer.refused
     assert not explorer.complaints

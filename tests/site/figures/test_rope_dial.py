@@ -88,6 +88,28 @@ def test_the_permutation_is_the_packages(dial):
     torch.testing.assert_close(half_from_interleaved(neighbors[:, None], 1)[:, 0], x)
 
 
+def test_the_query_and_the_key_are_the_models(figure):
+    """What the first layer's projections give while the model runs: head 3 of 9, its key head of 3."""
+    model, tokenizer = companion.load()
+    layer, heard = model.model.layers[0].self_attn, {}
+    hooks = [
+        getattr(layer, name).register_forward_hook(
+            lambda module, inputs, out, name=name: heard.update({name: out[0]})
+        )
+        for name in ("q_proj", "k_proj")
+    ]
+    ids = tokenizer.encode("The capital of France is")
+    with torch.inference_mode():
+        model(torch.tensor([ids]))
+    for hook in hooks:
+        hook.remove()
+    right = heard["q_proj"][-1, 192:256], heard["k_proj"][-2, 64:128]
+    for side, tensor in zip(("query", "key"), right, strict=True):
+        told = torch.tensor(figure.trace[side])
+        torch.testing.assert_close(told, tensor, rtol=0, atol=5.1e-3)
+    assert [tokenizer.decode([i]).strip() for i in ids[:-3:-1]] == figure.trace["names"]
+
+
 def test_the_frequencies_are_the_packages(figure):
     for name, (_, scaling) in SCALINGS.items():
         told = figure.trace["scalings"][name]
@@ -105,6 +127,10 @@ def test_the_score_depends_on_the_distance_alone(dial):
     assert dial.evaluate("figure => figure.made.score") == pytest.approx(
         before, abs=1e-4
     )
+    assert "float32" not in dial.readout
+    dial.evaluate("figure => figure.set({m: 1_000_008, n: 1_000_000})")
+    assert "as float32 rounds angles so large" in dial.readout
+    dial.evaluate("figure => figure.set({m: 213, n: 205})")
     for _ in range(3):
         dial.role("button", "both −100").click()
     state = dial.evaluate("figure => figure.state")
