@@ -180,6 +180,12 @@ def test_the_still_and_the_table(made):
     assert len(made.still.panels) == 3
     assert "program 2 computes 3 of 4 tiles" in made.still.alt
     assert "168 bytes read" in made.still.alt
-    assert made.table.head[2:] == ("keys 0 to 1", "keys 2 to 3", "keys 4 to 5")
+    keys = [row[0] for row in made.table.rows]
+    assert [*dict.fromkeys(keys)] == ["0 to 1", "2 to 3", "4 to 5"]
+    assert len(keys) == 3 * 12
+    assert made.table.rows[6][1:] == [
+        *("weights = tl.exp2(tl.fma(scores, unit, -shift[:, None]))", "weights"),
+        "[0.561, 1.000] [1.000, 0.177]",
+    ]
     with pytest.raises(ValueError, match="program is 8: the grid has programs 0 to 7"):
         show.gpu_tile("", program=8)
