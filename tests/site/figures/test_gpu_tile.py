@@ -109,13 +109,15 @@ def test_the_lines_are_the_kernels(made):
         source for loop, source, _ in lines if loop
     ]
     assert lines[-1][1] == "store_rows(output, start, acc)"
+    first = next(i for i, (loop, _, _) in enumerate(lines) if loop)
+    assert lines[first - 1][1] == "for start in range(first_key, seen, KV_BLOCK):"
 
 
 def test_the_line_that_runs_is_lit_and_said(made, figure):
     figure.evaluate("figure => figure.set({step: 0})")
     on, steps = figure.role("button", "step on"), made.trace["runs"]["causal"][2]
     for step in range(len(steps)):
-        lit = figure.page.locator("gpu-tile li[aria-current=step]")
+        lit = figure.page.locator("gpu-tile li.now[aria-current=step]")
         assert lit.count() == 1
         assert lit.text_content() == made.trace["lines"][steps[step][0]][1]
         assert len(figure.readout) > 15
