@@ -56,7 +56,7 @@
       .held { display: grid; grid-template-columns: max-content 1fr; gap: 0.1rem 0.6rem; font-size: 13px; margin: 0; } dt { white-space: nowrap; }
       dd { margin: 0; text-align: end; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; } .held .new { font-weight: 700; }
       .registers .held { min-height: 8.6rem; align-content: start; } .shared .held { min-height: 2.7rem; align-content: start; }
-      .grids { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; font-size: 12px; } .grid { display: grid; gap: 2px; text-align: center; }
+      .grids { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; font-size: 12px; } .grid { display: grid; gap: 2px; font-size: 12px; text-align: center; }
       .grid i { font-style: normal; border: 1px solid var(--look-edge); min-width: 38px; height: 20px; box-sizing: border-box; line-height: 18px; }
       .grid .did { background: color-mix(in srgb, var(--look-text) 14%, transparent); } .grid .now { outline: 2px solid var(--look-text); outline-offset: -1px; }
       .grid .never { background: linear-gradient(to top left, transparent 47%, var(--look-edge) 48% 52%, transparent 53%); } .grid .other { border-color: var(--look-rule); }
@@ -73,10 +73,9 @@
     build({lines, memories, runs, block, tokens}) {
       const tiles = tokens.length / block;
       this.lists = ["registers", "shared"].map(() => make("dl", {class: "held"}));
-      this.count = make("span");
       const box = ([name, size], kind, inside) => make("div", {class: `memory ${kind}`}, make("div", {class: "head"}, name, make("span", {}, size)), inside);
       this.grids = Object.fromEntries(["query", "key", "value", "output"].map(name => [name, this.grid(name, tiles, 1, block)]));
-      this.map = this.grid("queries down, keys across, in the order of the tiles", tiles, tiles, block);
+      this.map = this.grid("queries down, keys across", tiles, tiles, block);
       this.items = lines.map(([loop, source]) => make("li", {class: loop ? "loop" : null}, source));
       this.code = make("div", {class: "code", tabindex: 0, role: "region", "aria-label": "lines of the kernel"}, make("ol", {}, this.items));
       this.stage.append(make("div", {class: "memories"}, box(memories[0], "registers", this.lists[0]), box(memories[1], "shared", this.lists[1]),

@@ -18,9 +18,10 @@ from companion.show.interactive.gpu_still import memories, score_map
 from companion.show.kernels import chip
 from companion.show.kernels.line_for_line import body_of, named
 from companion.show.kernels.loads import LOADER, loaded, loads, statements
-from companion.show.kernels.passes import program_table
+from companion.show.kernels.passes import passes_of, shown
 from companion.show.kernels.programs import program_steps
 from companion.show.kernels.watch import ProgramStep
+from companion.show.tables import table
 
 BLOCK = 2  # queries, and keys, of a tile
 KERNEL, LOOP = "attention_forward", "attend_to_blocks"
@@ -48,13 +49,23 @@ def gpu_tile(caption: str, *, program: int = 2) -> Interactive:
     maps = [score_map(causal, head, BLOCK, program) for head in (0, 1)]
     panels = [*maps, memories(causal[program], mine, width)]
     alt = "; ".join(words for _, words in panels)
-    steps = [step for step in causal[program] if step.function == LOOP]
-    names = [f"keys {x.rows[0]} to {x.rows[-1]}" for x in mine if x.matrix == "key"]
+    loop = [step for step in causal[program] if step.function == LOOP]
+    keys = [f"{x.rows[0]} to {x.rows[-1]}" for x in mine if x.matrix == "key"]
+    rows = [
+        (
+            name,
+            step.source,
+            step.name,
+            shown(step.value, {16: width}).replace("\xa0", " "),
+        )
+        for name, tile in zip(keys, passes_of(loop), strict=True)
+        for step in tile
+    ]
     return Interactive(
         "gpu-tile",
         {"program": program, **traced(runs, width)},
         Figure(tuple(drawn for drawn, _ in panels), alt, caption),
-        program_table(steps, names, padding={16: width}),
+        table(("keys", "line", "name", "values"), rows),
     )
 
 

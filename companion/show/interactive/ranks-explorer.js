@@ -2,15 +2,11 @@
 (() => {
   if (customElements.get("ranks-explorer")) return;
   const Figure = customElements.get("shape-figure");
-  const {make, ink, shape, steps, choice} = Figure.parts;
+  const {make, amount, ink, shape, steps, choice} = Figure.parts;
 
-  // A side in pixels on a log scale, and a count as one reads it.
+  // A side in pixels, on a log scale.
   const side = size => 9 * Math.log2(size / 4);
-  function bytes(count) {
-    if (count < 1e4) return `${count.toLocaleString("en")} B`;
-    const power = Math.floor(Math.log10(count) / 3);
-    return `${(count / 1000 ** power).toPrecision(3)} ${["", "k", "M", "G", "T"][power]}B`;
-  }
+  const bytes = count => amount(count, "B");
 
   // What a rank has sent when `step` has run: of one layer, and each exchange by itself.
   function sentUntil({runs}, {ranks, tokens, step}) {
@@ -25,7 +21,6 @@
   class RanksExplorer extends Figure {
     static sentUntil = sentUntil;
     static pieces = pieces;
-    static bytes = bytes;
     static css = `
       .stage { align-items: flex-start; gap: 0.5rem; } .group { padding: 0.35rem 0.5rem; border: 2px solid transparent; border-radius: 6px; }
       .group.now { border-color: var(--look-focus); background: var(--look-surface); } .row { display: flex; gap: 0.75rem; } .title { font-size: 13px; color: var(--look-muted); }

@@ -30,7 +30,7 @@ def ranks_explorer(
         raise ValueError(
             f"no number of {list(counts)} above 1: {'; '.join(refused.values())}"
         )
-    cut = {count: recorded.held(config, count) for count in taken}
+    runs = {n: recorded.traced(config, recorded.held(config, n)) for n in taken}
     trace = {
         "heads": [config.num_attention_heads, config.num_key_value_heads],
         "layers": config.num_hidden_layers,
@@ -39,19 +39,17 @@ def ranks_explorer(
         "counts": list(counts),
         "lengths": recorded.LENGTHS,
         "refused": refused,
-        "runs": {count: recorded.traced(config, ranks) for count, ranks in cut.items()},
+        "runs": runs,
     }
-    most = trace["runs"][max(taken)]
+    most = max(taken)
     drawn = [
-        panel(each, recorded.AXES[each["name"]], step["exchanges"].get(1), max(taken))
-        for step in most["steps"]
+        panel(each, recorded.AXES[each["name"]], step["exchanges"].get(1), most)
+        for step in runs[most]["steps"]
         for each in step["matrices"]
     ]
-    alt = f"on {max(taken)} ranks: " + "; ".join(words for _, words in drawn)
+    alt = f"on {most} ranks: " + "; ".join(words for _, words in drawn)
     still = Figure(tuple(picture for picture, _ in drawn), alt, caption)
-    return Interactive(
-        "ranks-explorer", trace, still, in_numbers(trace["runs"], refused)
-    )
+    return Interactive("ranks-explorer", trace, still, in_numbers(runs, refused))
 
 
 def in_numbers(

@@ -1,6 +1,8 @@
 """What holds of every figure that responds: each is opened alone in a page, from a file."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import browse
@@ -12,7 +14,15 @@ from companion import LlamaConfig, show
 from companion.show.interactive.element import Interactive
 from companion.show.look import code
 
-SMOLLM2 = LlamaConfig(num_attention_heads=9, num_key_value_heads=3, hidden_size=576)
+SMOLLM2 = LlamaConfig(
+    vocab_size=49152,
+    hidden_size=576,
+    intermediate_size=1536,
+    num_hidden_layers=30,
+    num_attention_heads=9,
+    num_key_value_heads=3,
+    tie_word_embeddings=True,
+)
 FIGURES: dict[str, Callable[[], Interactive]] = {
     "attention_explorer": lambda: show.attention_explorer("One head: `heads`."),
     "cache_film": lambda: show.cache_film(LlamaConfig(), "A cache of `kv_len` slots."),
@@ -20,7 +30,11 @@ FIGURES: dict[str, Callable[[], Interactive]] = {
         {"Llama 2": LlamaConfig(), "SmolLM2": SMOLLM2}, "Share `heads`."
     ),
     "head_split": lambda: show.head_split("From `hidden` to `heads`."),
+    "online_softmax_film": lambda: show.online_softmax_film("A row, in tiles of keys."),
+    "ranks_explorer": lambda: show.ranks_explorer(SMOLLM2, "A model over ranks."),
 }
+if find_spec("triton"):
+    FIGURES["gpu_tile"] = lambda: show.gpu_tile("A program of `q_len` tiles.")
 MOST_LINES = 250
 
 # What a reader can put the focus on: of radio buttons the one that is chosen, of a grid its one tab stop.
@@ -60,9 +74,15 @@ FOCUSED = """tag => {
 }"""
 
 
+@cache
+def made(name: str) -> Interactive:
+    """A figure, once for all tests: some start processes or an interpreter."""
+    return FIGURES[name]()
+
+
 @pytest.fixture(params=FIGURES)
 def figure(request) -> Interactive:
-    return FIGURES[request.param]()
+    return made(request.param)
 
 
 @pytest.fixture

@@ -109,13 +109,15 @@ def test_the_lines_are_the_kernels(made):
         source for loop, source, _ in lines if loop
     ]
     assert lines[-1][1] == "store_rows(output, start, acc)"
+    first = next(i for i, (loop, _, _) in enumerate(lines) if loop)
+    assert lines[first - 1][1] == "for start in range(first_key, seen, KV_BLOCK):"
 
 
 def test_the_line_that_runs_is_lit_and_said(made, figure):
     figure.evaluate("figure => figure.set({step: 0})")
     on, steps = figure.role("button", "step on"), made.trace["runs"]["causal"][2]
     for step in range(len(steps)):
-        lit = figure.page.locator("gpu-tile li[aria-current=step]")
+        lit = figure.page.locator("gpu-tile li.now[aria-current=step]")
         assert lit.count() == 1
         assert lit.text_content() == made.trace["lines"][steps[step][0]][1]
         assert len(figure.readout) > 15
@@ -180,6 +182,12 @@ def test_the_still_and_the_table(made):
     assert len(made.still.panels) == 3
     assert "program 2 computes 3 of 4 tiles" in made.still.alt
     assert "168 bytes read" in made.still.alt
-    assert made.table.head[2:] == ("keys 0 to 1", "keys 2 to 3", "keys 4 to 5")
+    keys = [row[0] for row in made.table.rows]
+    assert [*dict.fromkeys(keys)] == ["0 to 1", "2 to 3", "4 to 5"]
+    assert len(keys) == 3 * 12
+    assert made.table.rows[6][1:] == [
+        *("weights = tl.exp2(tl.fma(scores, unit, -shift[:, None]))", "weights"),
+        "[0.561, 1.000] [1.000, 0.177]",
+    ]
     with pytest.raises(ValueError, match="program is 8: the grid has programs 0 to 7"):
         show.gpu_tile("", program=8)
