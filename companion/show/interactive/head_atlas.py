@@ -131,7 +131,7 @@ def still(recorded: dict[str, Any], start: int, caption: str) -> Figure:
     weights, words = recorded["weights"], recorded["tokens"]
     layer, head = divmod(start, weights.shape[1])
     large = weights_panel(
-        weights[layer, head], words, words, f"layer {layer}, head {head}"
+        weights[layer, head], words, words, f"layer {layer}, head {head}", 1.0
     )
     alt = (
         f"Attention weights of {weights.shape[0]} layers with {weights.shape[1]} heads each "
