@@ -1,7 +1,7 @@
 """What each built page weighs and shows first: `make page-figures`.
 
-For a reader at 1280 x 900: requests, compressed bytes, layout shift, when the largest element is painted, where
-the first picture is, and what the height of the article is made of.
+For a reader at 1280 x 900: requests, compressed bytes, layout shift, when the largest element is painted,
+where the first picture is, and what the height of the article is made of.
 """
 
 import argparse

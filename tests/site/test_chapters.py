@@ -28,7 +28,8 @@ def first_picture(visit):
     """How much of the first picture is above the first screen's lower edge, in px."""
     return visit.page.evaluate(
         """() => {
-          const boxes = [...document.querySelectorAll("article figure")].map(node => node.getBoundingClientRect());
+          const figures = [...document.querySelectorAll("article figure")];
+          const boxes = figures.map(node => node.getBoundingClientRect());
           const first = boxes.find(box => box.height > 60);
           return first ? Math.max(Math.min(first.bottom, innerHeight) - first.top, 0) : 0;
         }"""

@@ -114,9 +114,15 @@ def test_drawn_numbers_are_those_printed_and_signs_are_fills():
         r'<td class="(\w*)" style="--strength:([\d.]+)">(.*?)</td>', drawn
     )
     assert cells_of == [
-        ("", "1.00", "4.619"), ("negative", "0.00", "−inf"),
-        ("negative", "0.87", "−4.041"), ("", "0.00", "0.000"), ("", "0.50", "1"), ("", "1.00", "2"), ("", "1.00", "True"), ("struck", "0.00", "False"),
-    ]  # fmt: skip
+        ("", "1.00", "4.619"),
+        ("negative", "0.00", "−inf"),
+        ("negative", "0.87", "−4.041"),
+        ("", "0.00", "0.000"),
+        ("", "0.50", "1"),
+        ("", "1.00", "2"),
+        ("", "1.00", "True"),
+        ("struck", "0.00", "False"),
+    ]
     assert '<pre class="said">end</pre>' in drawn
     assert "<script>" not in printed.drawn(printed.split("<script> tensor([1])"))
 
