@@ -20,6 +20,7 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.model_xray import model_xray
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
@@ -76,6 +77,7 @@ __all__ = [
     "mask_figure",
     "measured",
     "messages",
+    "model_xray",
     "peak_bytes",
     "predicted_and_measured",
     "program_steps",

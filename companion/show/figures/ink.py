@@ -1,0 +1,40 @@
+"""Thousands of values as one picture whose fills are their signs, in the page's colors."""
+
+from torch import Tensor
+
+from companion.show.figures.svg import NEGATIVE, POSITIVE, Number
+from companion.show.interactive.pixels import image
+
+# Gray 128 of 255 is zero: what is lighter becomes the one color, what is darker the other.
+ZERO = 2 * 128 / 255
+NOTHING = "0 0 0 0 0 " * 3
+
+
+def ink_filter(name: str) -> str:
+    """A filter that makes of a picture in gray one of signs, in the colors of the page,
+    light or dark.
+    """
+    signs = ((POSITIVE, "p", f"2 0 0 0 {-ZERO:.4f}"), (NEGATIVE, "n", f"-2 0 0 0 {ZERO:.4f}"))  # fmt: skip
+    parts = [
+        f'<feColorMatrix in="SourceGraphic" values="{NOTHING}{alpha}" result="{key}"/>'
+        f'<feFlood flood-color="{ink}"/><feComposite in2="{key}" operator="in" '
+        f'result="{key}{key}"/>'
+        for ink, key, alpha in signs
+    ]
+    return (
+        f'<filter id="{name}" x="0" y="0" width="1" height="1" '
+        f'color-interpolation-filters="sRGB">{"".join(parts)}'
+        '<feMerge><feMergeNode in="pp"/><feMergeNode in="nn"/></feMerge></filter>'
+    )
+
+
+def inked(x: Number, y: Number, width: Number, height: Number, cells: Tensor) -> str:
+    """Levels (`pixels.levels`), a cell each, stretched to a size."""
+    rows, columns = cells.shape
+    return (
+        f'<svg class="ink" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {columns} {rows}" preserveAspectRatio="none" aria-hidden="true">'
+        f'{ink_filter("xray-ink")}<image href="{image(cells)}" width="{columns}" '
+        f'height="{rows}" preserveAspectRatio="none" filter="url(#xray-ink)" '
+        'style="image-rendering:pixelated"/></svg>'
+    )
