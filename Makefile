@@ -156,12 +156,16 @@ gpu-check: $(INSTALLED) ## the tests that take a device on a GPU, then the kerne
 .PHONY: chapters
 chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cells print
 	@$(BIN) pytest tests/notebooks
-	@$(BIN) pytest --nbval --nbval-current-env $(PARALLEL) -p no:cacheprovider $(NOTEBOOKS)
+	@$(BIN) pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg $(PARALLEL) -p no:cacheprovider $(NOTEBOOKS)
 
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility
 	@$(VENV)/bin/python tests/site/get_chromium.py
 	@$(BIN) pytest tests/site -n $(JOBS)
+
+.PHONY: page-figures
+page-figures: book ## what each built page weighs, shifts and shows first
+	@PYTHONPATH=tests/notebooks $(VENV)/bin/python tests/site/measure.py
 
 # The package's tests with other versions than the lock's, each in an environment of its own: the newest there are, and the
 # oldest that pyproject.toml allows. ALSO holds some back: make newest ALSO='torch==2.12.*'. What is tied to the lock is left

@@ -48,5 +48,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     katex.KaTeXServer.start_server_process = staticmethod(start_server)
     # A formula that KaTeX cannot read stops the build instead of being printed in red.
     katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
+    # The classes that axes get in formulas (look.py), which are no LaTeX.
+    katex.KATEX_DEFAULT_OPTIONS |= {"trust": True, "strict": False}
     app.setup_extension("sphinxcontrib.katex")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
 """What each built page weighs and shows first: `make page-figures`.
 
-For a reader at 1280 x 900: requests, compressed bytes, layout shift, when the largest element is painted, where the first
-picture is, and what the height of the article is made of.
+For a reader at 1280 x 900: requests, compressed bytes, layout shift, when the largest element is painted, where
+the first picture is, and what the height of the article is made of.
 """
 
 import argparse
@@ -24,10 +24,10 @@ KINDS = {
 
 WATCH = """
 window.seen = {shift: 0, paint: 0};
-new PerformanceObserver(list => list.getEntries().forEach(e => { if (!e.hadRecentInput) seen.shift += e.value; }))
-  .observe({type: "layout-shift", buffered: true});
-new PerformanceObserver(list => list.getEntries().forEach(e => { seen.paint = e.startTime; }))
-  .observe({type: "largest-contentful-paint", buffered: true});
+const watch = (type, sees) =>
+  new PerformanceObserver(list => list.getEntries().forEach(sees)).observe({type, buffered: true});
+watch("layout-shift", entry => { if (!entry.hadRecentInput) seen.shift += entry.value; });
+watch("largest-contentful-paint", entry => { seen.paint = entry.startTime; });
 """
 
 SHARES = """kinds => {
@@ -39,8 +39,10 @@ SHARES = """kinds => {
   for (const [kind, selector] of Object.entries(kinds)) {
     const nodes = [...article.querySelectorAll(selector)].filter(visible);
     const own = nodes.filter(node => !within(node, nodes) && !within(node, taken));
-    const inside = node => taken.filter(o => node.contains(o) && !within(o, taken.filter(t => node.contains(t))))
-      .reduce((sum, o) => sum + o.getBoundingClientRect().height, 0);
+    const inside = node => {
+      const held = taken.filter(other => node.contains(other));
+      return held.filter(o => !within(o, held)).reduce((sum, o) => sum + o.getBoundingClientRect().height, 0);
+    };
     const heights = own.map(node => Math.max(node.getBoundingClientRect().height - inside(node), 0));
     shares[kind] = heights.reduce((sum, h) => sum + h, 0) / total;
     taken.push(...own);

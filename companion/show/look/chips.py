@@ -21,7 +21,10 @@ def chip(content: str, axis: str) -> str:
 
 
 def shape_chips(sizes: Sequence[int], axes: Sequence[str]) -> str:
-    """A shape, each size a chip of its axis; the axes are read out, not the letters."""
+    """A shape, each size a chip of its axis; which axes they are is also said in words."""
     chips = [chip(str(size), axis) for size, axis in zip(sizes, axes, strict=True)]
     comma = "," if len(chips) == 1 else ""
-    return f'<span class="axes-shape">({", ".join(chips)}{comma})</span>'
+    said = html.escape(
+        f'data-sizes="{tuple(sizes)}" data-axes="{" ".join(axes)}"', quote=False
+    )
+    return f'<span class="axes-shape" {said}>({", ".join(chips)}{comma})</span>'

@@ -50,6 +50,7 @@ def of(ink: Ink, mode: str) -> str:
 def axes() -> str:
     """What an element with `data-axis` looks like: the axis's color and its line."""
     return "\n".join(
-        f'[data-axis="{each.letter}"] {{ --axis: {each.ink}; --axis-line: {LINES[each.line]}; }}'
+        f'[data-axis="{each.letter}"], .axis-{each.letter} '
+        f"{{ --axis: {each.ink}; --axis-line: {LINES[each.line]}; }}"
         for each in AXES.values()
     )

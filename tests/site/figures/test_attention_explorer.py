@@ -78,7 +78,7 @@ def test_as_torch_computes(explorer, kind, switches):
 
 def test_first_state_is_the_packages(explorer):
     made = explorer.evaluate("figure => figure.made")
-    q, k, v = (example.tokens() @ weight for weight in example.weights())
+    q, k, _ = (example.tokens() @ weight for weight in example.weights())
     assert made["Q"] == q.tolist()
     assert made["scores"] == (q @ k.mT).tolist()
     assert explorer.readout.endswith("1·1 + 3·2 + 1·1 = 8, · 1/√3 = 4.62")

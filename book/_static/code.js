@@ -1,0 +1,33 @@
+// Code that is wider than the screen: a button that wraps its lines, all over the book, and remembers it.
+document.addEventListener("DOMContentLoaded", () => {
+  const root = document.documentElement;
+  const stored = () => { try { return localStorage.getItem("wrap-code") === "yes"; } catch { return false; } };
+  const blocks = [...document.querySelectorAll("article .highlight:has(> pre)")];
+
+  function wrap(on) {
+    root.toggleAttribute("data-wrap-code", on);
+    for (const button of document.querySelectorAll(".wrap-code")) button.setAttribute("aria-pressed", on);
+    try { localStorage.setItem("wrap-code", on ? "yes" : "no"); } catch { /* a page from the disk may not store */ }
+  }
+
+  // A block that does not overflow needs no button; one that is wrapped keeps it, to be unwrapped.
+  function offer() {
+    for (const block of blocks) {
+      const pre = block.querySelector("pre");
+      const wide = pre.scrollWidth > pre.clientWidth + 1;
+      block.toggleAttribute("data-wide", wide);
+      if (!wide || block.querySelector(".wrap-code")) continue;
+      const button = Object.assign(document.createElement("button"), {type: "button", className: "wrap-code", title: "Wrap lines"});
+      button.setAttribute("aria-label", "Wrap long lines of code");
+      button.setAttribute("aria-pressed", root.hasAttribute("data-wrap-code"));
+      button.textContent = "↵";
+      button.addEventListener("click", () => { wrap(!root.hasAttribute("data-wrap-code")); offer(); });
+      block.append(button);
+    }
+  }
+
+  offer();
+  if (stored()) wrap(true);
+  addEventListener("resize", offer);
+  document.addEventListener("toggle", offer, true);
+});
