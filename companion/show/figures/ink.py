@@ -1,9 +1,10 @@
 """Thousands of values as one picture whose fills are their signs, in the page's colors."""
 
+import torch
 from torch import Tensor
 
-from companion.show.figures.svg import NEGATIVE, POSITIVE, Number
-from companion.show.interactive.pixels import image
+from companion.show.figures.svg import NEGATIVE, POSITIVE, Number, text
+from companion.show.interactive.pixels import LEVELS, image
 
 # Gray 128 of 255 is zero: what is lighter becomes the one color, what is darker the other.
 ZERO = 2 * 128 / 255
@@ -31,10 +32,21 @@ def ink_filter(name: str) -> str:
 def inked(x: Number, y: Number, width: Number, height: Number, cells: Tensor) -> str:
     """Levels (`pixels.levels`), a cell each, stretched to a size."""
     rows, columns = cells.shape
+    made = ink_filter("xray-ink")
     return (
         f'<svg class="ink" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {columns} {rows}" preserveAspectRatio="none" aria-hidden="true">'
-        f'{ink_filter("xray-ink")}<image href="{image(cells)}" width="{columns}" '
+        f'{made}<image href="{image(cells)}" width="{columns}" '
         f'height="{rows}" preserveAspectRatio="none" filter="url(#xray-ink)" '
         'style="image-rendering:pixelated"/></svg>'
+    )
+
+
+def ink_scale(x: Number, y: Number, full: Number, unit: str) -> str:
+    """What the fills mean: from the lowest value to the largest, in a unit."""
+    cells = torch.arange(-LEVELS, LEVELS + 1)[None]
+    return (
+        text(x, y, f"−{full:g}", anchor="start", size=12)
+        + inked(x + 18, y - 5, 56, 10, cells)
+        + text(x + 78, y, f"{full:g} × {unit}", anchor="start", size=12)
     )

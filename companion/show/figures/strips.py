@@ -5,11 +5,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from companion.show.figures.ink import inked
-from companion.show.figures.svg import Number, box, scale_legend, side, svg, text
+from companion.show.figures.ink import ink_scale, inked
+from companion.show.figures.svg import Number, box, side, svg, text
 
-LEFT, TOP, TOKEN, ROW = 74, 46, 72, 8
-BAR, SIZE = 178, 14.5
+LEFT, TOP, TOKEN, ROW = 72, 42, 57, 8  # all of it as wide as a phone
+BAR, SIZE = 178, 12
 
 
 class Words(Protocol):
@@ -36,11 +36,9 @@ def strips(
         parts.append(text(LEFT - 8, middle, names[i], anchor="end", size=SIZE))
     foot = TOP + high + 22
     parts.append(side(LEFT, foot - 2, TOKEN, "hidden", hidden))
-    parts.append(scale_legend(LEFT + TOKEN + 24, foot - 12, full))
-    words = "× root mean square"
-    parts.append(text(LEFT + TOKEN + 148, foot - 6, words, anchor="start", size=SIZE))
+    parts.append(ink_scale(LEFT + TOKEN + 18, foot - 3, full, "root mean square"))
     alt = f"Values at {len(names)} steps, from {names[0]} to {names[-1]}, of {len(tokens)} tokens"
-    return svg(LEFT + wide + 2, foot + 18, "".join(parts), alt)
+    return svg(LEFT + wide + 2, foot + 8, "".join(parts), alt)
 
 
 def bars(last: str, read: Words) -> str:
