@@ -20,6 +20,7 @@ from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
 from companion.show.interactive.attention_explorer import attention_explorer
+from companion.show.interactive.layer_xray import layer_xray
 from companion.show.interactive.model_xray import model_xray
 from companion.show.kernels.chip import chip_figure
 from companion.show.kernels.launches import launches
@@ -69,6 +70,7 @@ __all__ = [
     "head_sharing",
     "launches",
     "layer_picture",
+    "layer_xray",
     "ledger",
     "line_for_line",
     "llama_axes",

@@ -69,6 +69,14 @@
     return text.replace("-", "−");
   }
 
+  // A count in three digits, as the package's tables write it: 14.6 MB.
+  function amount(count, unit = "") {
+    let power = 0;
+    while (count >= (power ? 999.5 : 10000)) [count, power] = [count / 1000, power + 1];
+    const digits = power ? count.toPrecision(3) : count.toLocaleString("en");
+    return `${digits} ${["", "k", "M", "G", "T", "P", "E"][power]}${unit}`.trim();
+  }
+
   // Filled by companion.show.look.code, as LOOK is: the names of axes and their letters.
   const LETTERS = {};
 
@@ -212,7 +220,7 @@
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, chip, shape, Matrix, steps, number, float32, toggle, choice};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, float32, toggle, choice};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet

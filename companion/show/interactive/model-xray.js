@@ -2,19 +2,10 @@
 (() => {
   if (customElements.get("model-xray")) return;
   const Figure = customElements.get("shape-figure");
-  const {make, brief, shape, steps} = Figure.parts;
+  const {make, brief, amount, shape, steps} = Figure.parts;
 
-  const UNITS = ["", "k", "M", "G", "T"];
   const AXES = {3: ["batch", "q_len", "hidden"]};
   const within = (number, most) => Math.min(Math.max(Math.trunc(number) || 0, 0), most);
-
-  // A count in three digits, as the package's tables write it: 14.6 MB.
-  function amount(count, unit = "") {
-    let power = 0;
-    while (count >= 9999.5 || (power && count >= 999.5)) [count, power] = [count / 1000, power + 1];
-    const digits = power ? count.toPrecision(3) : String(count);
-    return `${digits} ${UNITS[power]}${unit}`.trim();
-  }
 
   // The likeliest words of a step after a token, with their shares.
   function likeliest({words, lens}, step, token) {
@@ -28,7 +19,6 @@
   }
 
   class ModelXray extends Figure {
-    static amount = amount;
     static likeliest = likeliest;
     static at = at;
     static css = `

@@ -56,13 +56,14 @@ def model_xray(
         "words": read.words,
         "lens": read.found,
     }
-    panels = (strips(tokens, names, cells(hidden), hidden.shape[-1], FULL), bars(tokens[-1], read))  # fmt: skip
+    drawn = strips(tokens, names, cells(hidden), hidden.shape[-1], FULL)
+    panels = f'<div class="panels">{drawn}{bars(tokens[-1], read)}</div>'
     alt = (
         f"{len(tokens)} tokens pass the embedding, {len(names) - 2} layers and a norm; after "
         f"{tokens[-1]} the head gives {', '.join(f'{w} {p:.1%}' for w, p in read.likeliest())}"
     )
     every = as_table(trace["names"], steps, read, tokens[-1])
-    return Interactive("model-xray", trace, Figure(panels, alt, caption), every)
+    return Interactive("model-xray", trace, Figure((panels,), alt, caption), every)
 
 
 def stations_of(ran: Ledger) -> tuple[list[Step], Step]:
