@@ -19,6 +19,7 @@ from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
+from companion.show.figures.shape_legend import shape_legend
 from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.layer_xray import layer_xray
 from companion.show.interactive.model_xray import model_xray
@@ -87,6 +88,7 @@ __all__ = [
     "record_tiles",
     "roofline_figure",
     "rotation_figure",
+    "shape_legend",
     "shares_figure",
     "source",
     "speeds",
