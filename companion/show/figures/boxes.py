@@ -10,8 +10,14 @@ from companion.show.look.palette import named
 
 FOOT = 4.0  # px: what a size of 1 has
 DOUBLING = 4.5  # px for each doubling
-SLANT = 0.45  # of its length, to the right and up: a side that leads away from the reader
-LEFT, TOP, BELOW = 26, 40, 16  # room for a size beside, for name and shape above, for a size below
+SLANT = (
+    0.45  # of its length, to the right and up: a side that leads away from the reader
+)
+LEFT, TOP, BELOW = (
+    26,
+    40,
+    16,
+)  # room for a size beside, for name and shape above, for a size below
 
 
 def length(size: int) -> float:
@@ -35,10 +41,28 @@ def panel(name: str, shape: Sequence[int], axes: Sequence[str], kind: str) -> st
         text(0, 23, words, anchor="start", size=12),
         lid(LEFT, y, wide, high, slant),
         tensor_box(LEFT, y, wide, high, kind),
-        edge(f"M{LEFT:g} {y + high:g}h{wide:g}", below, across, (LEFT + wide / 2, y + high + 9), "middle"),
-        edge(f"M{LEFT:g} {y:g}v{high:g}", beside, down, (LEFT - 4, y + high / 2 + 1), "end"),
-        edge(f"M{LEFT:g} {y:g}l{slant:.1f} {-slant:.1f}", outside[-1] if outside else "", heads, (LEFT - 4, y - slant), "end"),
-    ]  # fmt: skip
+        edge(
+            f"M{LEFT:g} {y + high:g}h{wide:g}",
+            below,
+            across,
+            (LEFT + wide / 2, y + high + 9),
+            "middle",
+        ),
+        edge(
+            f"M{LEFT:g} {y:g}v{high:g}",
+            beside,
+            down,
+            (LEFT - 4, y + high / 2 + 1),
+            "end",
+        ),
+        edge(
+            f"M{LEFT:g} {y:g}l{slant:.1f} {-slant:.1f}",
+            outside[-1] if outside else "",
+            heads,
+            (LEFT - 4, y - slant),
+            "end",
+        ),
+    ]
     width = max(LEFT + wide + slant + 4, 7.2 * len(name), 6.8 * len(words))
     return svg(width, y + high + BELOW, "".join(parts), f"{name} {words}, {kind}")
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from companion.show.figures.svg import NEGATIVE, POSITIVE, Number, text
+from companion.show.figures.svg import Number, text
 from companion.show.interactive.pixels import LEVELS, image
+from companion.show.look.palette import NEGATIVE, POSITIVE
 
 # Gray 128 of 255 is zero: what is lighter becomes the one color, what is darker the other.
 ZERO = 2 * 128 / 255
@@ -15,7 +16,10 @@ def ink_filter(name: str) -> str:
     """A filter that makes of a picture in gray one of signs, in the colors of the page,
     light or dark.
     """
-    signs = ((POSITIVE, "p", f"2 0 0 0 {-ZERO:.4f}"), (NEGATIVE, "n", f"-2 0 0 0 {ZERO:.4f}"))  # fmt: skip
+    signs = (
+        (POSITIVE, "p", f"2 0 0 0 {-ZERO:.4f}"),
+        (NEGATIVE, "n", f"-2 0 0 0 {ZERO:.4f}"),
+    )
     parts = [
         f'<feColorMatrix in="SourceGraphic" values="{NOTHING}{alpha}" result="{key}"/>'
         f'<feFlood flood-color="{ink}"/><feComposite in2="{key}" operator="in" '

@@ -20,8 +20,9 @@ class ShapeLegend:
 
     def _repr_html_(self) -> str:
         letters = "".join(
-            f'<li style="display:inline-block;margin-inline-end:1.4em">{chip(name, name)} '
-            f'<span class="axis" data-axis="{axis.letter}"><span class="letter">{axis.letter}</span></span></li>'
+            f'<li style="display:inline-block;margin-inline-end:1.4em">'
+            f'{chip(name, name)} <span class="axis" data-axis="{axis.letter}">'
+            f'<span class="letter">{axis.letter}</span></span></li>'
             for name, axis in AXES.items()
         )
         return (
@@ -37,5 +38,7 @@ def shape_legend(sizes: Sequence[int], axes: Sequence[str]) -> ShapeLegend:
     Raises: ValueError when there are more sizes than axes, or fewer.
     """
     if len(sizes) != len(axes):
-        raise ValueError(f"{len(sizes)} sizes and {len(axes)} axes: each size is of one")
+        raise ValueError(
+            f"{len(sizes)} sizes and {len(axes)} axes: each size is of one"
+        )
     return ShapeLegend(tuple(sizes), tuple(axes))

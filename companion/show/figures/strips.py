@@ -19,8 +19,12 @@ class Words(Protocol):
 
 
 def strips(
-    tokens: Sequence[str], names: Sequence[str], cells: Tensor, hidden: int, full: Number
-) -> str:  # fmt: skip
+    tokens: Sequence[str],
+    names: Sequence[str],
+    cells: Tensor,
+    hidden: int,
+    full: Number,
+) -> str:
     """The tokens beside each other, and below them what leaves each step, in levels; a few
     steps are named.
     """

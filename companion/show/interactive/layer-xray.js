@@ -43,7 +43,7 @@
       .boxes svg { overflow: visible; font-size: 12px; fill: var(--look-text); display: block; }
       .boxes text { dominant-baseline: central; } .boxes tspan { font-style: italic; font-weight: 600; }
       .absent { opacity: 0.55; } .detail { display: grid; grid-template-columns: 200px minmax(0, 1fr); gap: 0.5rem 1.25rem; flex: 1 1 100%; }
-      .heat { min-height: 232px; font-size: 13px; color: var(--look-muted); } .heat svg { display: block; width: 192px; height: 192px; overflow: visible; }
+      .heat { min-height: 272px; font-size: 13px; color: var(--look-muted); } .heat svg { display: block; width: 192px; height: 192px; overflow: visible; }
       .heat .scale { display: flex; gap: 0.35rem; align-items: center; } .scale i { width: 64px; height: 10px; border: 1px solid var(--look-edge);
         background: linear-gradient(to right, color-mix(in srgb, var(--look-negative) calc(100% * var(--look-most)), transparent), transparent, color-mix(in srgb, var(--look-positive) calc(100% * var(--look-most)), transparent)); }
       .facts { margin: 0; display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0.3rem 0.8rem; align-content: start; font-size: 14px; }

@@ -3,9 +3,8 @@ the line that makes it, what that costs, and its values.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -42,7 +41,7 @@ def layer_xray(
         raise ValueError(
             f"layer {layer_idx}: the model has layers 0 to {len(model.model.layers) - 1}"
         )
-    layer = model.model.layers[layer_idx]
+    layer = cast(LlamaDecoderLayer, model.model.layers[layer_idx])
     calls = record(model.config, layer, inputs(model, input_ids, layer_idx), theirs)
     boxes, prefill = named(layer, calls["prefill"])
     _, decode = named(layer, calls["decode"])
@@ -97,11 +96,17 @@ def named(layer: LlamaDecoderLayer, made: list[Made]) -> tuple[list[Box], list[M
             weight = layer.get_parameter(f"{path}.weight").detach()
             axes = weight_axes(path, station.axes[-1])
             name = path.rpartition(".")[-1]
-            boxes.append(Box(name.removesuffix("_layernorm") + " norm" * name.endswith("norm"), "weights", axes))
+            boxes.append(
+                Box(
+                    name.removesuffix("_layernorm") + " norm" * name.endswith("norm"),
+                    "weights",
+                    axes,
+                )
+            )
             found.append(Made(weight, f"self.{path}.weight", f"self.{path}.weight"))
         boxes.append(Box(station.name, station.kind, station.axes))
         found.append(each)
-    return boxes, found  # fmt: skip
+    return boxes, found
 
 
 def weight_axes(path: str, made: str) -> tuple[str, ...]:
@@ -112,7 +117,9 @@ def weight_axes(path: str, made: str) -> tuple[str, ...]:
     ways = {"gate_proj": "intermediate", "up_proj": "intermediate"}
     name = path.rpartition(".")[-1]
     inside = {"o_proj": "heads · head_dim", "down_proj": "intermediate"}
-    return out.get(name) or ways.get(name, "heads · head_dim"), inside.get(name, "hidden")
+    return out.get(name) or ways.get(name, "heads · head_dim"), inside.get(
+        name, "hidden"
+    )
 
 
 def written(made: Made) -> dict[str, Any]:
@@ -135,6 +142,18 @@ def as_table(boxes: list[Box], prefill: list[Made], decode: list[Made]) -> Table
     """Each tensor with its shape in both calls, its line, and FLOPs and bytes read."""
     rows: list[tuple[object, ...]] = []
     for box, first, then in zip(boxes, prefill, decode, strict=True):
-        cost = (amount(first.flops), amount(first.read, "B")) if first.flops or first.read else ("", "")
-        rows.append((box.name, tuple(first.value.shape), tuple(then.value.shape), Code(first.code), *cost))
-    return table(("tensor", "prefill", "decode", "line", "FLOPs", "read"), rows)  # fmt: skip
+        cost = (
+            (amount(first.flops), amount(first.read, "B"))
+            if first.flops or first.read
+            else ("", "")
+        )
+        rows.append(
+            (
+                box.name,
+                tuple(first.value.shape),
+                tuple(then.value.shape),
+                Code(first.code),
+                *cost,
+            )
+        )
+    return table(("tensor", "prefill", "decode", "line", "FLOPs", "read"), rows)

@@ -23,7 +23,7 @@
     static at = at;
     static css = `
       .stage { display: grid; grid-template-columns: minmax(0, 27.5rem) minmax(10.5rem, 1fr); gap: 0.5rem 1.5rem; align-items: start; }
-      .flow { display: grid; grid-template-columns: 4.6rem minmax(0, 1fr); font-size: 13px; }
+      .flow { display: grid; grid-template-columns: 84px minmax(0, 1fr); font-size: 13px; }
       .tokens { grid-column: 2; display: grid; grid-auto-columns: minmax(0, 1fr); grid-auto-flow: column; border-top: 3px solid var(--look-q); }
       .tokens button { padding: 0; border-radius: 0; border-inline-start-width: 0; overflow: hidden; text-overflow: ellipsis; }
       .tokens button:first-child { border-inline-start-width: 1px; }
@@ -69,7 +69,7 @@
       this.picture = make("div", {class: "picture", "aria-hidden": "true",
         onpointermove: event => event.pointerType === "mouse" && this.point(event), onpointerdown: event => this.point(event)}, this.all);
       this.picture.style.setProperty("--rows", rows);
-      const scale = make("span", {class: "scale"}, "−3", make("i", {}), "3 × root mean square of the token");
+      const scale = make("span", {class: "scale"}, "−3", make("i", {}), "3 × root mean square");
       const group = make("div", {class: "tokens", role: "group", "aria-label": "the head reads after"}, this.tokens);
       this.heading = make("p", {});
       this.words = Array.from({length: this.trace.lens[0][0].length / 2}, () => {
@@ -80,7 +80,7 @@
       const cost = Object.entries(this.cost).flatMap(([name, value]) => [make("dt", {}, name), value]);
       this.stage.append(
         make("div", {class: "flow"}, group, make("div", {class: "names", "aria-hidden": "true"}, this.names), this.picture,
-          make("div", {class: "below"}, make("span", {}, shape(shapes[0].slice(-2), ["q_len", "hidden"]), " in each row"), scale)),
+          make("div", {class: "below"}, make("span", {}, shape(shapes[0].slice(-2), ["q_len", "hidden"])), scale)),
         make("div", {class: "head"}, this.heading, this.words.map(({node}) => node), make("dl", {class: "cost"}, cost)));
       this.steps = steps(names, step => this.set({step}));
       this.controls.append(this.steps.node);

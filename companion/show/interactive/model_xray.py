@@ -62,7 +62,7 @@ def model_xray(
         f"{len(tokens)} tokens pass the embedding, {len(names) - 2} layers and a norm; after "
         f"{tokens[-1]} the head gives {', '.join(f'{w} {p:.1%}' for w, p in read.likeliest())}"
     )
-    every = as_table(trace["names"], steps, read, tokens[-1])
+    every = as_table([*names, "head"], steps, read, tokens[-1])
     return Interactive("model-xray", trace, Figure((panels,), alt, caption), every)
 
 
@@ -86,7 +86,9 @@ def peaks(hidden: Float[Tensor, "steps q_len hidden"]) -> list[list[list[float]]
     size = hidden.pow(2).mean(dim=-1).sqrt()
     at = hidden.abs().argmax(dim=-1, keepdim=True)
     joined = torch.stack([size, hidden.gather(-1, at)[..., 0], at[..., 0]], dim=-1)
-    return [[[float(f"{x:.3g}") for x in each] for each in step] for step in joined.tolist()]  # fmt: skip
+    return [
+        [[float(f"{x:.3g}") for x in each] for each in step] for step in joined.tolist()
+    ]
 
 
 def cells(hidden: Float[Tensor, "steps q_len hidden"]) -> Tensor:
@@ -102,5 +104,14 @@ def as_table(names: list[str], steps: list[Step], read: Lens, last: str) -> Tabl
     for i, (name, step) in enumerate(zip(names, steps, strict=True)):
         word, share = read.likeliest(min(i, len(read.found) - 1))[0]
         flops, read_, written = costs(step)
-        rows.append((name, step.shape, amount(flops), amount(read_, "B"), amount(written, "B"), f"{word} {share:.0%}"))  # fmt: skip
+        rows.append(
+            (
+                name,
+                step.shape,
+                amount(flops),
+                amount(read_, "B"),
+                amount(written, "B"),
+                f"{word} {share:.0%}",
+            )
+        )
     return table(("step", "shape", "FLOPs", "read", "written", f"after {last}"), rows)

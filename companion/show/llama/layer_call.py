@@ -49,15 +49,21 @@ def record(
     calls, past = {}, 0
     for name, hidden in inputs.items():
         steps = ledger(layer, hidden, past_key_values=ours, depth=3).steps
-        their_steps = [] if theirs is None else theirs_of(theirs, layer, hidden, past, other)  # fmt: skip
+        their_steps = (
+            [] if theirs is None else theirs_of(theirs, layer, hidden, past, other)
+        )
         calls[name] = stations(layer, hidden, steps, their_steps)
         past += hidden.shape[1]
     return calls
 
 
 def theirs_of(
-    theirs: nn.Module, layer: LlamaDecoderLayer, hidden: Tensor, past: int, cache: KVCache
-) -> list[Step]:  # fmt: skip
+    theirs: nn.Module,
+    layer: LlamaDecoderLayer,
+    hidden: Tensor,
+    past: int,
+    cache: KVCache,
+) -> list[Step]:
     """The steps of their layer, under the mask that their eager attention wants."""
     length = hidden.shape[1]
     mask = torch.zeros(length, past + length).masked_fill(
@@ -65,9 +71,11 @@ def theirs_of(
     )
     call: dict[str, Any] = {
         "attention_mask": mask[None, None] if length > 1 else None,
-        "position_embeddings": layer.rotary_emb(hidden, torch.arange(past, past + length)[None]),
+        "position_embeddings": layer.rotary_emb(
+            hidden, torch.arange(past, past + length)[None]
+        ),
         "past_key_values": cache,
-    }  # fmt: skip
+    }
     package = str(Path(inspect.getfile(type(theirs))).parent)
     return ledger(theirs, hidden, depth=5, package=package, **call).steps
 
@@ -79,7 +87,14 @@ def stations(
     made: dict[str, Made] = {}
     for station in STATIONS:
         one = at_station(layer, station, steps, made) if station.ours else Made(hidden)
-        made[station.name] = Made(one.value, one.code, line_of_theirs(station, one, their_steps), one.flops, one.read, one.written)  # fmt: skip
+        made[station.name] = Made(
+            one.value,
+            one.code,
+            line_of_theirs(station, one, their_steps),
+            one.flops,
+            one.read,
+            one.written,
+        )
     return list(made.values())
 
 
@@ -96,18 +111,24 @@ def at_station(
         into = made["gated" if station.part == "down_proj" else "normed again"].value
         alone = ledger(module, into)
         cost = alone.total
-        return Made(alone.result, code, "", cost.flops, cost.bytes_read, cost.bytes_written)
+        return Made(
+            alone.result, code, "", cost.flops, cost.bytes_read, cost.bytes_written
+        )
     value = step.value
     if station.name in ("scores", "scaled"):  # later lines write over both
         query, key = made["query, turned"].value, made["keys, repeated"].value
         scale = 1 / math.sqrt(query.shape[-1]) if station.name == "scaled" else 1
         value = (query @ key.mT) * scale
-    return Made(value, code, "", step.flops, step.bytes_read, step.bytes_written)  # fmt: skip
+    return Made(value, code, "", step.flops, step.bytes_read, step.bytes_written)
 
 
 def line_of_theirs(station: Station, one: Made, steps: list[Step]) -> str:
     """Their line for a station, whose tensor is ours; nothing without one."""
-    at = found(steps, station.theirs, station.their_tensor, station.nth) if station.theirs and steps else None  # fmt: skip
+    at = (
+        found(steps, station.theirs, station.their_tensor, station.nth)
+        if station.theirs and steps
+        else None
+    )
     if at is None:
         return ""
     code, step = at

@@ -32,7 +32,13 @@ def model():
 
 
 def their_layer(model, layer_idx):
-    names = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "rms_norm_eps")  # fmt: skip
+    names = (
+        "hidden_size",
+        "intermediate_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "rms_norm_eps",
+    )
     sizes = {name: getattr(model.config, name) for name in names}
     config = HFConfig(**sizes, num_hidden_layers=2, attn_implementation="eager")
     layer = hf.LlamaDecoderLayer(config, layer_idx).eval()
@@ -42,10 +48,16 @@ def their_layer(model, layer_idx):
 
 def by_hand(layer, hidden, past_keys, past_values, past):
     """The layer by the functions of the chapters, tensor by tensor."""
-    w = {name.removesuffix(".weight").split(".")[-1]: p for name, p in layer.named_parameters()}  # fmt: skip
+    w = {
+        name.removesuffix(".weight").split(".")[-1]: p
+        for name, p in layer.named_parameters()
+    }
     cos_sin = layer.rotary_emb(hidden, torch.arange(past, past + hidden.shape[1])[None])
     normed = rms_norm(hidden, w["input_layernorm"], layer.input_layernorm.eps)
-    query, key, value = (split_heads(linear(normed, w[f"{n}_proj"]), h) for n, h in (("q", 4), ("k", 2), ("v", 2)))  # fmt: skip
+    query, key, value = (
+        split_heads(linear(normed, w[f"{n}_proj"]), h)
+        for n, h in (("q", 4), ("k", 2), ("v", 2))
+    )
     turned, key_turned = apply_rope(query, *cos_sin), apply_rope(key, *cos_sin)
     keys = torch.cat([*past_keys, key_turned], dim=2)
     values = torch.cat([*past_values, value], dim=2)
@@ -62,8 +74,32 @@ def by_hand(layer, hidden, past_keys, past_values, past):
     gate, up = linear(again, w["gate_proj"]), linear(again, w["up_proj"])
     gated = silu(gate) * up
     fed = linear(gated, w["down_proj"])
-    return [hidden, normed, query, key, value, turned, key_turned, keys, values, many_keys, many_values,
-            scores, scaled, masked, weights, heads, attended, middle, again, gate, up, gated, fed, middle + fed]  # fmt: skip
+    return [
+        hidden,
+        normed,
+        query,
+        key,
+        value,
+        turned,
+        key_turned,
+        keys,
+        values,
+        many_keys,
+        many_values,
+        scores,
+        scaled,
+        masked,
+        weights,
+        heads,
+        attended,
+        middle,
+        again,
+        gate,
+        up,
+        gated,
+        fed,
+        middle + fed,
+    ]
 
 
 @pytest.mark.parametrize("layer_idx", [0, 1])
@@ -83,9 +119,16 @@ def test_every_tensor_is_the_one_by_hand(model, layer_idx):
 
 
 def test_every_line_of_hugging_face_is_found(model):
-    shown = show.layer_xray(model, tiny.ids(1, LENGTH), "A layer.", theirs=their_layer(model, 0))  # fmt: skip
-    for call, without in (("prefill", {"hidden_states", "scores", "gated"}), ("decode", {"hidden_states", "scores", "gated", "masked"})):  # fmt: skip
-        for box, made in zip(shown.trace["boxes"], shown.trace["calls"][call], strict=True):  # fmt: skip
+    shown = show.layer_xray(
+        model, tiny.ids(1, LENGTH), "A layer.", theirs=their_layer(model, 0)
+    )
+    for call, without in (
+        ("prefill", {"hidden_states", "scores", "gated"}),
+        ("decode", {"hidden_states", "scores", "gated", "masked"}),
+    ):
+        for box, made in zip(
+            shown.trace["boxes"], shown.trace["calls"][call], strict=True
+        ):
             if made is None:
                 assert box["kind"] == "weights"
             else:
@@ -98,7 +141,11 @@ def test_flops_and_bytes_add_up_to_the_layers(model):
     ran = show.ledger(layer, torch.randn(1, LENGTH, 16))
     made = shown.trace["calls"]["prefill"]
     assert sum(each["cost"][0] for each in made) == ran.total.flops
-    assert not any(each["theirs"] for box, each in zip(shown.trace["boxes"], made, strict=True) if box["kind"] != "weights")  # fmt: skip
+    assert not any(
+        each["theirs"]
+        for box, each in zip(shown.trace["boxes"], made, strict=True)
+        if box["kind"] != "weights"
+    )
 
 
 def test_cells_are_of_the_first_matrix(model):

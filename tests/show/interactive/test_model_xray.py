@@ -24,7 +24,9 @@ def hooked(model, ids):
     """What leaves the embedding, each layer and the last norm, by torch's own hooks."""
     outputs = []
     modules = [model.model.embed_tokens, *model.model.layers, model.model.norm]
-    hooks = [m.register_forward_hook(lambda *call: outputs.append(call[2])) for m in modules]  # fmt: skip
+    hooks = [
+        m.register_forward_hook(lambda *call: outputs.append(call[2])) for m in modules
+    ]
     with torch.inference_mode():
         logits = model(ids)
     for hook in hooks:
@@ -44,8 +46,11 @@ def hidden(bundled):
 
 
 def picture(shown):
-    address = re.search("data:image/png;base64,([^\"]+)", shown)[1]
-    return numpy.asarray(Image.open(io.BytesIO(base64.b64decode(address)))).astype(int) - 128  # fmt: skip
+    address = re.search('data:image/png;base64,([^"]+)', shown)[1]
+    return (
+        numpy.asarray(Image.open(io.BytesIO(base64.b64decode(address)))).astype(int)
+        - 128
+    )
 
 
 def test_the_picture_is_of_the_hidden_states(xray, hidden):
@@ -113,7 +118,10 @@ def test_it_is_small(xray):
     assert len(xray.element().encode()) < 60_000
 
 
-@pytest.mark.parametrize(("count", "why"), [(0, "has 0 tokens"), (9, "has 9 tokens: the picture has room for 1 to 8")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("count", "why"),
+    [(0, "has 0 tokens"), (9, "has 9 tokens: the picture has room for 1 to 8")],
+)
 def test_what_there_is_no_room_for_is_refused(count, why):
     class Tokens:
         def encode(self, text):
