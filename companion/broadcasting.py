@@ -38,15 +38,31 @@ class MatmulExplanation:
         )
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th scope="row">{name}</th>'
-            + "".join(f"<td>{cell}</td>" for cell in cells)
-            + "</tr>"
-            for name, cells in self.aligned
-        )
+        rows = "".join(self.row_html(name, cells) for name, cells in self.aligned)
+        batch = len(self.aligned[0][1]) - 2
+        over = f'<th scope="colgroup" colspan="{batch}">batch</th>' if batch else ""
+        head = f'<tr><td></td>{over}<th scope="colgroup" colspan="2">matrix</th></tr>'
+        inside = f"<thead>{head}</thead><tbody>{rows}</tbody>"
         steps = "".join(f"<li>{step}</li>" for step in self.steps)
-        table = f'<table class="companion-ledger companion-shapes"><tbody>{rows}</tbody></table>'
+        table = f'<table class="companion-ledger companion-shapes">{inside}</table>'
         return f"{table}<ol>{steps}</ol>"
+
+    def row_html(self, name: str, cells: Sequence[str]) -> str:
+        """A shape as a row in a page, with what happens to each of its sizes."""
+        (_, result), last = self.aligned[-1], len(cells)
+        summed = {"a": last - 1, "b": last - 2}.get(name)
+        drawn = [f'<th scope="row">{name}</th>']
+        for place, (size, becomes) in enumerate(zip(cells, result, strict=True)):
+            how = "matrix" if place >= last - 2 else ""
+            if place == summed:
+                how = "matrix summed"
+            elif place < last - 2 and size not in ("", becomes):
+                how = "stretched"
+            shown = f"<span>{size}</span>" if size else ""
+            drawn.append(
+                f'<td class="{how}">{shown}</td>' if how else f"<td>{shown}</td>"
+            )
+        return f"<tr>{''.join(drawn)}</tr>"
 
 
 def explain_matmul(a_shape: Sequence[int], b_shape: Sequence[int]) -> MatmulExplanation:

@@ -197,7 +197,20 @@ def test_printed():
     ]
 
 
+def test_html_marks_what_is_repeated_and_what_is_summed_over():
+    html = explain_matmul((2, 1, 4, 3), (5, 3, 6))._repr_html_()
+    assert html.count('class="stretched"><span>1</span>') == 1
+    assert html.count('class="matrix summed"><span>3</span>') == 2
+    assert 'colspan="2">batch</th>' in html
+    flat = explain_matmul((4, 3), (3, 6))._repr_html_()
+    assert "batch</th>" not in flat
+    assert "stretched" not in flat
+
+
 def test_html():
     html = explain_matmul((5, 2, 3), (3, 14))._repr_html_()
-    assert '<tr><th scope="row">b</th><td></td><td>3</td><td>14</td></tr>' in html
+    assert (
+        '<th scope="row">b</th><td></td><td class="matrix summed"><span>3</span></td>'
+        '<td class="matrix"><span>14</span></td></tr>'
+    ) in html
     assert html.count("<li>") == 3

@@ -1,4 +1,4 @@
-"""README, API page and package say the same."""
+"""README, API pages and package say the same."""
 
 import re
 from pathlib import Path
@@ -17,9 +17,9 @@ def test_the_readme_example_runs_and_prints_what_it_says(capsys):
     assert capsys.readouterr().out.strip() == promised
 
 
-def test_the_api_page_has_every_public_name():
-    page = (ROOT / "book" / "api.md").read_text()
-    documented = set(re.findall(r":: companion\.[\w.]+\.(\w+)", page))
+def test_the_api_pages_have_every_public_name():
+    pages = "".join(page.read_text() for page in (ROOT / "book").glob("api*.md"))
+    documented = set(re.findall(r":: companion\.[\w.]+\.(\w+)", pages))
     assert set(companion.__all__) <= documented
     assert all(hasattr(companion, name) for name in companion.__all__)
 

@@ -1,14 +1,15 @@
 """Cells of a chapter by what they are for, said by their tags: what is open is the lesson.
 
-`setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing without
-the call that lists it, `figure` shows its picture or table above the code that made it. A cell without one of
-them is a lesson.
+`setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing
+without the call that lists it, `figure` shows its picture or table above the code that made it. A cell
+without one of them is a lesson.
 """
 
 import html
 import re
 from collections.abc import Sequence
 
+from columns import functions_of, marked
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -58,7 +59,8 @@ class FoldCells(SphinxPostTransform):
         ]:
             files = block.parent[block.parent.index(block) - 1]
             text = block.astext()
-            listing = Listing(text, text, language="python", files=files.astext())
+            columns = "columns" in cell["cell_metadata"]["tags"]
+            listing = Listing(text, text, files=files.astext(), columns=columns)
             block.parent.remove(files)
             block.replace_self(listing)
         cell.children = list(output)
@@ -111,10 +113,14 @@ def summary(output: Sequence[nodes.Node]) -> str:
 
 def visit_listing(self: HTML5Translator, node: Listing) -> None:
     """The listing as one block, so that copying it takes all of it."""
-    highlighted = self.highlighter.highlight_block(
-        node.astext(), "python", location=node
-    )
-    folded, docstrings = fold_docstrings(highlighted)
+    texts = functions_of(node.astext()) if node["columns"] else [node.astext()]
+    blocks = [
+        self.highlighter.highlight_block(text, "python", location=node)
+        for text in texts
+    ]
+    if node["columns"]:
+        blocks = marked(*blocks)
+    folded, docstrings = fold_docstrings("".join(blocks))
     toggle = (
         '<label><input type="checkbox" class="docstrings"> docstrings</label>'
         if docstrings
@@ -123,7 +129,7 @@ def visit_listing(self: HTML5Translator, node: Listing) -> None:
     self.body.append(
         '<div class="listing"><div class="listing-head">'
         f'<span class="files">{html.escape(node["files"])}</span>{toggle}</div>'
-        f'<div class="highlight-python notranslate">{folded}</div></div>\n'
+        f'<div class="highlight-python notranslate{" columns" * node["columns"]}">{folded}</div></div>\n'
     )
     raise nodes.SkipNode
 

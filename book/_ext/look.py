@@ -7,10 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from docutils import nodes
+from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from companion.show.look.code import script
+from companion.show.look.legend import axes_figure
 from companion.show.look.palette import named
 from companion.show.look.stylesheet import stylesheet
 
@@ -19,6 +21,14 @@ FIGURE = re.compile(r'<figure class="companion-figure"(.*?)<figcaption>', re.DOT
 ELEMENT = re.compile(r"<([a-z]+-[a-z-]+)><script type=\"application/json\">")
 SHAPE = re.compile(r'data-sizes="(\([\d, ]+\))" data-axes="([\w ]+)"')
 WORD = re.compile(r"\\text\{([a-z\\_]+)\}")
+
+
+class Legend(Directive):
+    """The legend of the look: `{look-legend}`."""
+
+    def run(self) -> list[nodes.Node]:
+        """The figure, drawn by the package."""
+        return [nodes.raw("", axes_figure()._repr_html_(), format="html")]
 
 
 def write_look(app: Sphinx) -> None:
@@ -78,8 +88,8 @@ def numbered(drawn: str, number: str) -> str:
 
 
 class Chips(SphinxPostTransform):
-    """Axes in prose as chips: their names, and the shapes that a figure or a ledger of the page gives with its
-    axes; in formulas their names in their colors.
+    """Axes in prose as chips: their names, and the shapes that a figure or a ledger of the page gives with
+    its axes; in formulas their names in their colors.
     """
 
     default_priority = 8
@@ -139,6 +149,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the transforms, and what comes with each page."""
     app.connect("builder-inited", write_look)
     app.connect("html-page-context", add_scripts)
+    app.add_directive("look-legend", Legend)
     app.add_css_file("look.css", priority=400)
     app.add_post_transform(NumberFigures)
     app.add_post_transform(Chips)

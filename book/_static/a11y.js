@@ -8,6 +8,11 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   // "Toggle hidden content" hides the summary's own words, which say what is hidden.
   each("details.hide > summary[aria-label]", (node) => node.removeAttribute("aria-label"));
+  // What opens the pages below a page has an arrow alone.
+  each(".bd-docs-nav summary:has(> .toctree-toggle)", (node) => {
+    const page = node.closest("li").querySelector("a").textContent.trim();
+    node.setAttribute("aria-label", `Pages below ${page}`);
+  });
   // Roles that a bibliography's elements may not have.
   each(".citation-list[role], .citation[role]", (node) => node.removeAttribute("role"));
 });

@@ -14,8 +14,12 @@ def messages(*calls: Callable[[], Any]) -> StepTable:
     """Run calls, each written as a lambda: its code, and the error that it raises or, where
     it raises none, what it returns.
     """
-    rows = [[Code(written(call)), said(call)] for call in calls]
-    return StepTable(("call", "what it says"), rows)
+    rows = [(Code(written(call)), said(call)) for call in calls]
+    refused = sum(not words.startswith("no error") for _, words in rows)
+    found = (
+        f"{len(rows)} calls: {refused} refused, {len(rows) - refused} without an error"
+    )
+    return StepTable(("call", "what it says"), rows, found)
 
 
 def said(call: Callable[[], Any]) -> str:

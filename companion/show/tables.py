@@ -8,6 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from companion.show.look.chips import shape_chips
+from companion.show.look.code import look_once
+from companion.show.look.palette import named
+
+STACKED = 3  # columns from which on a table becomes cards on a phone
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 NUMBER = re.compile(r"(-|< )?[\d,.×% ]+(e-?\d+)?([kMGTPE]?B?)")
 
@@ -39,12 +44,15 @@ class Table:
     """Rows of cells under a head; shown as HTML where that is possible, else as text.
 
     What stands in parentheses is a shape and stays on one line; an int gets its
-    thousands separated.
+    thousands separated. With three columns or more each row is a card on a phone, whose
+    cells carry the head of their column. Of a table of checks the `summary` says in a line
+    what was found, alike on every machine.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
-    classes: ClassVar[str] = "companion-ledger"
+    summary: str = ""
+    stacked: ClassVar[int] = STACKED
 
     def __repr__(self) -> str:
         rows = [list(self.head)] + [
@@ -62,36 +70,54 @@ class Table:
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
+        return look_once() + self.html()
+
+    def html(self) -> str:
+        """The table alone, without the look's rules."""
         head = "".join(
             f'<th scope="col">{html.escape(name)}</th>' for name in self.head
         )
         body = "".join(f"<tr>{self.row_html(row)}</tr>" for row in self.rows)
         inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f'<table class="{self.classes}">{inside}</table>'
+        classes = (
+            "companion-ledger companion-cards" if self.stacks else "companion-ledger"
+        )
+        found = f' data-summary="{html.escape(self.summary)}"' if self.summary else ""
+        return f'<table class="{classes}"{found}>{inside}</table>'
+
+    @property
+    def stacks(self) -> bool:
+        """Whether a row is a card on a phone."""
+        return len(self.head) >= self.stacked
 
     def row_html(self, row: Sequence[object]) -> str:
-        """The cells of a row in a page."""
-        return "".join(map(as_html, row))
+        """The cells of a row in a page, each with its head; not the first, which heads the
+        card, unless it is a number or a shape.
+        """
+        cells = map(as_html, row)
+        if not self.stacks:
+            return "".join(cells)
+        first, *others = zip(cells, self.head, strict=True)
+        heads = labeled(*first) if first[0].startswith("<td class=") else first[0]
+        return "".join([heads, *(labeled(*each) for each in others)])
 
 
 class StepTable(Table):
-    """A table whose first column is code: on a phone each row is stacked, the code
-    above the cells, which carry the head of their column.
+    """A table whose first column is code, above the other cells on a phone however few
+    they are.
     """
 
-    classes = "companion-ledger companion-steps"
-
-    def row_html(self, row: Sequence[object]) -> str:
-        """The cells of a row in a page, each with its head."""
-        return "".join(
-            as_html(cell).replace("<td", f'<td data-label="{html.escape(name)}"', 1)
-            for name, cell in zip(self.head, row, strict=True)
-        )
+    stacked = 2
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table of anything that prints."""
     return Table(head, [list(row) for row in rows])
+
+
+def labeled(cell: str, name: str) -> str:
+    """A cell that carries the head of its column."""
+    return cell.replace("<td", f'<td data-label="{html.escape(name)}"', 1)
 
 
 def as_text(cell: object) -> str:
@@ -105,8 +131,7 @@ def as_html(cell: object) -> str:
         indent = f"padding-left:{1.2 * cell.depth:g}em"
         return f'<td style="{indent}"><code>{html.escape(cell.source)}</code></td>'
     if isinstance(cell, Shape):
-        axes = f'<br><span class="axes">{html.escape(cell.axes)}</span>'
-        return f'<td class="shape">{cell.sizes}{axes if cell.axes else ""}</td>'
+        return f'<td class="shape">{shape_html(cell)}</td>'
     content = html.escape(as_text(cell))
     if content.startswith("(") and content.endswith(")"):
         return f'<td class="shape">{content}</td>'
@@ -115,6 +140,18 @@ def as_html(cell: object) -> str:
         if NUMBER.fullmatch(as_text(cell))
         else f"<td>{content}</td>"
     )
+
+
+def shape_html(shape: Shape) -> str:
+    """A shape in chips; below it the names of axes that have none."""
+    names = (
+        shape.axes.strip("()").split(", ") if shape.axes else [""] * len(shape.sizes)
+    )
+    if shape.axes == "()" or not shape.sizes:
+        return str(shape.sizes)
+    bare = [name for name in names if not named(name) and not name.isdigit()]
+    below = f'<br><span class="axes">{html.escape(", ".join(bare))}</span>'
+    return shape_chips(shape.sizes, names) + (below if any(bare) else "")
 
 
 def amount(number: int, unit: str = "") -> str:

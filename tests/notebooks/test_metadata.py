@@ -13,6 +13,9 @@ import toc
 LOCAL_PATH = re.compile(
     r"(?<![\w.])(?:/work|/tmp|/home|/root|/Users|/content)/|site-packages|[A-Z]:\\\\"
 )
+# What a cell is for, which book/_ext/cells.py folds by, and Jupyter by the metadata beside it.
+KINDS = {"setup", "check", "source", "figure"}
+OTHER_TAGS = {"remove-cell", "raises-exception", "columns"}
 UNCHECKED = {"nbval-skip", "nbval-ignore-output", "NBVAL_SKIP", "NBVAL_IGNORE_OUTPUT"}
 
 
@@ -94,7 +97,49 @@ def other_kernel(notebook):
     return [] if name == "python3" else [f"the kernel is {name}, not python3"]
 
 
+def unknown_kinds(notebook):
+    return [
+        f"cell {cell['execution_count']} has the tags {sorted(tags(cell))}: one of {sorted(KINDS)}, or none"
+        for cell in code_cells(notebook)
+        if len(tags(cell) & KINDS) > 1 or tags(cell) - KINDS - OTHER_TAGS - UNCHECKED
+    ]
+
+
+def folded_otherwise_in_jupyter(notebook):
+    """A cell that is no lesson is folded there too."""
+    folds = KINDS | {"remove-cell"}
+    return [
+        f"cell {cell['execution_count']}, {sorted(tags(cell))}, needs jupyter.source_hidden as its tags say"
+        for cell in code_cells(notebook)
+        if bool(tags(cell) & folds)
+        != cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+    ]
+
+
+def sources_that_do_more(notebook):
+    return [
+        f"cell {cell['execution_count']} is tagged source and is no show.source(...)"
+        for cell in code_cells(notebook)
+        if "source" in tags(cell)
+        and not re.fullmatch(r"show\.source\([^()]*\)", "".join(cell["source"]).strip())
+    ]
+
+
+def imports_in_a_lesson(notebook):
+    """Two at most, of what the lesson is about."""
+    return [
+        f"cell {cell['execution_count']} imports at length: that is set-up"
+        for cell in code_cells(notebook)
+        if not tags(cell) & {"setup", "remove-cell"}
+        and len(re.findall(r"^(?:import|from) ", "".join(cell["source"]), re.M)) > 2
+    ]
+
+
 CHECKS = [
+    unknown_kinds,
+    folded_otherwise_in_jupyter,
+    sources_that_do_more,
+    imports_in_a_lesson,
     not_run_in_order,
     writes_to_stderr,
     unchecked,
@@ -161,6 +206,26 @@ def test_a_good_notebook_passes(check):
 @pytest.mark.parametrize(
     ("check", "notebook"),
     [
+        (unknown_kinds, with_cell(cell(3, tags=["hide-input"]))),
+        (
+            unknown_kinds,
+            with_cell(
+                cell(3, tags=["check", "setup"], jupyter={"source_hidden": True})
+            ),
+        ),
+        (folded_otherwise_in_jupyter, with_cell(cell(3, tags=["check"]))),
+        (
+            folded_otherwise_in_jupyter,
+            with_cell(cell(3, jupyter={"source_hidden": True})),
+        ),
+        (
+            sources_that_do_more,
+            with_cell(cell(3, source="x = 1\nshow.source(f)", tags=["source"])),
+        ),
+        (
+            imports_in_a_lesson,
+            with_cell(cell(3, source="import a\nimport b\nfrom c import d")),
+        ),
         (not_run_in_order, with_cell(cell(None))),
         (not_run_in_order, with_cell(cell(5))),
         (writes_to_stderr, with_cell(cell(3, stream("warned", "stderr")))),

@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def pages() -> list[str]:
     """Every page, in the book's order, as its path from the repository without suffix."""
     toc = contents()
-    return [toc["root"]] + [
-        chapter["file"] for part in toc["parts"] for chapter in part["chapters"]
-    ]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    below = [[chapter, *chapter.get("sections", [])] for chapter in chapters]
+    return [toc["root"], *(page["file"] for pages in below for page in pages)]
 
 
 def numbered() -> list[str]:

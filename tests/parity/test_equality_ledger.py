@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 import whole
 from exchanged import with_our_layers
+from execute import LOOK
 
 from companion import (
     KVCache,
@@ -42,7 +43,7 @@ from companion.fast import kernels
 from companion.hugging_face import attention_interface, from_hugging_face
 from companion.parallel.examples import attention_parts
 from companion.rope import half_from_interleaved, rope_cos_sin
-from companion.show import EqualityLedger, example, table
+from companion.show import EqualityLedger, chain, example, table
 from companion.show.kernels.programs import program_steps
 from companion.transformer_2017 import (
     TransformerDecoderLayer,
@@ -64,6 +65,10 @@ is copied by hand.
 often because a sum runs in another order): the row names the bound that the test enforces, and
 last the largest difference found when this page was written, on a CPU. {count} claims, {exact} of them exact.
 """
+CHAIN = (
+    "The stations, each set beside the one before it and beside other implementations. A dot is a "
+    "claim that is exact, a ring one that holds within its bound."
+)
 
 
 class Stations:
@@ -80,6 +85,9 @@ class Stations:
         rows = [row for ledger in self.ledgers.values() for row in ledger.rows]
         exact = sum(row[-1] == "exact" for row in rows)
         text = [HEAD.format(count=len(rows), exact=exact)]
+        titled = {title: ledger for (title, _), ledger in self.ledgers.items()}
+        drawn = chain(titled, CHAIN)._repr_html_()
+        text.append(f"```{{raw}} html\n{LOOK.sub('', drawn)}\n```\n")
         for (title, chapter), ledger in self.ledgers.items():
             found = ["0" if worst == 0 else f"{worst:.1e}" for worst in ledger.worst]
             head = (*ledger.table().head, "found")
@@ -87,7 +95,7 @@ class Stations:
                 (*row, worst)
                 for row, worst in zip(ledger.table().rows, found, strict=True)
             ]
-            drawn = table(head, rows)._repr_html_().replace("<tr>", "\n<tr>")
+            drawn = table(head, rows).html().replace("<tr>", "\n<tr>")
             text.append(f"## [{title}]({chapter}.ipynb)\n")
             box = f'<div class="pst-scrollable-table-container">{drawn}</div>'
             text.append(f"```{{raw}} html\n{box}\n```\n")

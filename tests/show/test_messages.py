@@ -21,6 +21,13 @@ def test_a_call_its_error_and_its_result():
     ]
 
 
+def test_a_line_counts_them():
+    shown = messages(lambda: len("ab"), lambda: len(3))
+    assert (
+        'data-summary="2 calls: 1 refused, 1 without an error"' in shown._repr_html_()
+    )
+
+
 def test_two_calls_on_one_line():
     shown = messages(lambda: len("ab"), lambda: len(3))  # fmt: skip
     assert [str(row[0]) for row in shown.rows] == ["len('ab')", "len(3)"]

@@ -30,6 +30,9 @@ NAMES = (
 )
 
 
+# Made after the pages, by `make pdf` and `make epub`, and put at the site's root.
+DOWNLOADS = ("the-shape-of-attention.pdf", "the-shape-of-attention.epub")
+
 MISSING = (
     "The site's tests need Chromium and found none that starts. Debian and Ubuntu: apt-get install chromium. "
     "Elsewhere: install it or Google Chrome and set CHROMIUM to the program's path."
@@ -287,6 +290,6 @@ def resolves(file: Path, link: str) -> bool:
     parts = urlsplit(link)
     target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
     if not target.is_file():
-        return False
+        return target.name in DOWNLOADS and (target.parent / "searchindex.js").exists()
     fragment = unquote(parts.fragment)
     return not fragment or target.suffix != ".html" or fragment in anchors(target)

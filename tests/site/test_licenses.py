@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "book" / "licenses.md"
-# What Sphinx writes of this book: its pages, their sources and the indices of both.
-WRITTEN = ("*.html", "_sources/*", "searchindex.js", "objects.inv", ".buildinfo")
+# What Sphinx writes of this book: its pages, their sources and the indices of both;
+# and what `make pdf` and `make epub` make of them.
+WRITTEN = (
+    "*.html",
+    "_sources/*",
+    "searchindex.js",
+    "objects.inv",
+    ".buildinfo",
+    "the-shape-of-attention.*",
+)
 
 
 def named_files() -> list[str]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from companion.show.figures.svg import (
-    COLORS,
     MONO,
+    TINTS,
     Figure,
     Number,
     box,
-    check_colors,
+    check_tints,
     legend,
     svg,
     text,
@@ -51,9 +51,9 @@ def share_panel(
         y, wide = TOP + i * SHARE, round(scale * share, 1)
         body.append(text(left - 6, y + 9, label, anchor="end", size=12, extra=MONO))
         if share > 0:
-            body.append(box(left, y, max(wide, 0.5), 18, opacity=0.45))
+            body.append(box(left, y, max(wide, 0.5), 18, tint=TINTS[1]))
         behind = left + wide + 5
-        body.append(text(behind, y + 9, percent(share), anchor="start", size=11))
+        body.append(text(behind, y + 9, percent(share), anchor="start", size=12))
     return svg(left + widest + 40, TOP + SHARE * len(labels), "".join(body), alt)
 
 
@@ -73,9 +73,9 @@ def stacked_bars(
 ) -> Figure:
     """A bar for each named row, its parts side by side; the sum stands above its end.
 
-    Raises: ValueError for more parts than there are colors, and for a row without one.
+    Raises: ValueError for more parts than there are tints, and for a row without one.
     """
-    check_colors(len(parts), "parts")
+    check_tints(len(parts), "parts")
     if wrong := [name for name, sizes in rows.items() if len(sizes) != len(parts)]:
         raise ValueError(f"{', '.join(wrong)}: give a size for each of {list(parts)}")
     alt = in_words(rows, parts, unit)
@@ -86,10 +86,10 @@ def stacked_bars(
         body.append(text(0, top, name, anchor="start", size=13))
         total = amount(round(sum(sizes)), unit)
         body.append(text(WIDTH, top, total, anchor="end", size=13))
-        for size, color in zip(sizes, COLORS, strict=False):
+        for size, tint in zip(sizes, TINTS, strict=False):
             width = round(WIDTH * size / largest, 1)
             if width:
-                body.append(box(left, top + 10, width, BAR, opacity=0.55, color=color))
+                body.append(box(left, top + 10, width, BAR, tint=tint))
             left += width
     height = 34 + len(rows) * ROW
     return Figure((svg(WIDTH, height, "".join(body), alt),), alt, caption)

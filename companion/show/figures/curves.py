@@ -2,14 +2,14 @@
 are logarithmic.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from torch import Tensor
 
-COLORS = ("#2f7fd1", "#d9822b", "#3d9a50", "#a868c8")
-from companion.show.figures.plots import as_svg, name_ends, plot
-from companion.show.figures.svg import Figure, Number, check_colors
+from companion.show.figures.plots import as_svg, name_ends, plot, series
+from companion.show.figures.svg import Figure, Number, check_tints
 
 FEW = 12  # points that are drawn as points
 Points = tuple[Sequence[Number], Sequence[Number]]
@@ -25,11 +25,12 @@ def curves(
     alt: str,
     caption: str,
     log: bool = False,
+    ours: Collection[str] = (),
 ) -> Figure:
     """One curve for each name over a common x, which `log` puts on a logarithmic
-    scale of base 2. The name stands at the end of its curve.
+    scale of base 2. The name stands at the end of its curve; `ours` are thick.
 
-    Raises: ValueError for more curves than there are colors.
+    Raises: ValueError for more curves than can be told apart.
     """
 
     def scale(axes: Any) -> None:
@@ -41,16 +42,23 @@ def curves(
         name: (x, [round(value, 3) for value in y.tolist()])
         for name, y in lines.items()
     }
-    drawn = draw(points, scale, 2.9, (x_label, y_label), alt)
+    drawn = draw(points, scale, 3.1, (x_label, y_label), alt, ours)
     return Figure((drawn,), alt, caption)
 
 
-def growth(lines: Growth, *, x_label: str, y_label: str, caption: str) -> Figure:
+def growth(
+    lines: Growth,
+    *,
+    x_label: str,
+    y_label: str,
+    caption: str,
+    ours: Collection[str] = (),
+) -> Figure:
     """One curve for each name, from lengths to figures, which need not be there for
-    every length. Both axes are logarithmic: what grows with a power of the length is a
-    straight line, and the higher the power, the steeper.
+    every length; `ours` are thick. Both axes are logarithmic: what grows with a power of
+    the length is a straight line, and the higher the power, the steeper.
 
-    Raises: ValueError for more curves than there are colors, and for one without points.
+    Raises: ValueError for more curves than can be told apart, and for one without points.
     """
     if empty := [name for name, line in lines.items() if not line]:
         raise ValueError(f"no points for {', '.join(empty)}: leave the curve out")
@@ -60,8 +68,9 @@ def growth(lines: Growth, *, x_label: str, y_label: str, caption: str) -> Figure
         for name, line in lines.items()
     }
     alt = in_words(lines, x_label, y_label)
+    labels = x_label, y_label
     drawn = draw(
-        points, lambda axes: logarithmic(axes, lengths), 3.3, (x_label, y_label), alt
+        points, lambda axes: logarithmic(axes, lengths), 3.4, labels, alt, ours
     )
     return Figure((drawn,), alt, caption)
 
@@ -72,16 +81,17 @@ def draw(
     height: Number,
     labels: tuple[str, str],
     alt: str,
+    ours: Collection[str],
 ) -> str:
-    """The curves in their colors, their axes scaled and labeled."""
-    check_colors(len(lines), "curves")
+    """The curves by dash and marker, their axes scaled and labeled."""
+    check_tints(len(lines), "curves")
     with plot(height) as (canvas, axes):
-        for (x, y), color, marker in zip(lines.values(), COLORS, "os^D", strict=False):
-            points = marker if len(x) <= FEW else ""
-            axes.plot(x, y, color=color, marker=points, markersize=5)
+        for number, (name, (x, y)) in enumerate(lines.items()):
+            look = series(number, thick=name in ours, marked=len(x) <= FEW)
+            axes.plot(x, y, **look)
         scale(axes)
-        axes.set_xlabel(labels[0])
-        axes.set_ylabel(labels[1])
+        axes.set_xlabel("\n".join(wrap(labels[0], 30)))
+        axes.set_ylabel("\n".join(wrap(labels[1], 30)))
         name_ends(axes, list(lines))
         return as_svg(canvas, alt)
 

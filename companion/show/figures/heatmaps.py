@@ -4,10 +4,23 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from companion.show.figures.svg import Figure, box, cell, svg, text
+from companion.show.figures.shapes import shape_text
+from companion.show.figures.svg import (
+    TINTS,
+    Figure,
+    Number,
+    box,
+    masked,
+    scale,
+    side,
+    svg,
+    text,
+    value_cell,
+)
 
-CELL = 30
+CELL, WIDEST = 30, 340  # a mask's cell; a panel
 FEW = 6  # keys whose cells have room for a number
+AXES = ("q_len", "kv_len")
 
 
 def weights_figure(
@@ -19,54 +32,73 @@ def weights_figure(
     names: Sequence[str] | None = None,
 ) -> Figure:
     """Attention weights (heads, q_len, kv_len) or one head's (q_len, kv_len): a row
-    for each query, darker is more.
+    for each query, all on one scale; a weight of 0 is crossed out.
 
     Numbers stand in the cells where there is room for them.
     """
     heads = weights[None] if weights.ndim == 2 else weights
+    largest = heads.max().item()
     panels = tuple(
-        weights_panel(head, queries, keys, name)
+        weights_panel(head, queries, keys, name, largest)
         for head, name in zip(heads.double(), names or [""] * len(heads), strict=True)
     )
     several = f" of {len(heads)} heads" if len(heads) > 1 else ""
-    return Figure(panels, f"Attention weights{several}", caption)
+    alt = f"Attention weights{several}"
+    return Figure(panels, alt, caption, scale(largest, signed=False))
 
 
 def weights_panel(
-    head: Tensor, queries: Sequence[str], keys: Sequence[str], title: str
+    head: Tensor,
+    queries: Sequence[str],
+    keys: Sequence[str],
+    title: str,
+    largest: Number,
 ) -> str:
     """The weights of one head."""
     rows, columns = head.shape
     numbered = columns <= FEW
-    wide, high = (56, 36) if numbered else (26, 26)
-    left = 10 + 8 * max(map(len, queries))
-    top = 30 + (20 if numbered else 7 * max(map(len, keys)))
-    body = [text(left + columns * wide / 2, 10, title, size=13)]
-    for j, key in enumerate(keys):
-        x = left + (j + 0.5) * wide
-        if numbered:
-            body.append(text(x, top - 12, key, size=12))
-        else:
-            turned = f'transform="rotate(-90 {x:g} {top - 6:g})"'
-            body.append(text(x, top - 6, key, anchor="start", size=12, extra=turned))
+    left = 12 + 8 * max(map(len, queries))
+    wide = 48 if numbered else min(26, (WIDEST - left) // columns)
+    high = 34 if numbered else wide
+    top = 34 + (20 if numbered else 7 * max(map(len, keys)))
+    body = [heading(left, title, (rows, columns))]
+    body += key_names(left, top, wide, keys, turned=not numbered)
+    body += sides(left, top, columns * wide, rows * high)
     for i, (query, row) in enumerate(zip(queries, head.tolist(), strict=True)):
         y = top + i * high
-        body.append(text(left - 6, y + high / 2, query, anchor="end", size=12))
+        body.append(text(left - 9, y + high / 2, query, anchor="end", size=12))
         for j, weight in enumerate(row):
-            x, opacity = left + j * wide, 0.6 * round(weight, 2)
+            place = left + j * wide, y, wide, high
+            label = f"{weight:.2f}" if numbered else ""
             body.append(
-                cell(x, y, wide, high, f"{weight:.2f}", opacity=opacity, size=13)
-                if numbered
-                else box(x, y, wide, high, opacity=opacity)
+                value_cell(*place, weight, largest, label, size=13)
+                if weight
+                else masked(*place)
             )
     alt = f"{title or 'attention weights'}: {rows} queries by {columns} keys"
-    size = left + columns * wide + 2, top + rows * high + 2
+    words = 9 * len(f"{title} ({rows}, {columns})") + 12
+    size = left + max(columns * wide + 2, words), top + rows * high + 2
     return svg(*size, "".join(body), alt)
 
 
+def key_names(
+    left: Number, top: Number, wide: Number, keys: Sequence[str], *, turned: bool
+) -> list[str]:
+    """A name above each column, on its side where columns are narrow."""
+    drawn = []
+    for j, key in enumerate(keys):
+        x = left + (j + 0.5) * wide
+        if turned:
+            extra = f'transform="rotate(-90 {x:g} {top - 9:g})"'
+            drawn.append(text(x, top - 9, key, anchor="start", size=12, extra=extra))
+        else:
+            drawn.append(text(x, top - 14, key, size=12))
+    return drawn
+
+
 def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
-    """Bool masks (q_len, kv_len) side by side: a filled cell may be attended, an
-    empty one may not.
+    """Bool masks (q_len, kv_len) side by side: a filled cell may be attended, one that is
+    crossed out may not.
     """
     panels = tuple(mask_panel(name, mask) for name, mask in masks)
     names = ", ".join(name for name, _ in masks)
@@ -76,14 +108,32 @@ def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
 def mask_panel(name: str, mask: Tensor) -> str:
     """One mask under its name and shape."""
     rows, columns = mask.shape
-    width = max(columns * CELL + 2, 9 * len(name) + 60)
-    left = (width - columns * CELL) / 2
-    body = [text(width / 2, 10, f"{name}  ({rows}, {columns})", size=13)]
+    left, top = 6, 32
+    body = [heading(left, name, (rows, columns))]
+    body += sides(left, top, columns * CELL, rows * CELL)
     for i, row in enumerate(mask.tolist()):
         for j, seen in enumerate(row):
-            x, y, label = left + j * CELL, 24 + i * CELL, "1" if seen else "·"
-            body.append(cell(x, y, CELL, CELL, label, opacity=0.45 * seen, size=13))
+            place = left + j * CELL, top + i * CELL, CELL, CELL
+            body.append(box(*place, tint=TINTS[2]) if seen else masked(*place))
+            if seen:
+                body.append(
+                    text(place[0] + CELL / 2, place[1] + CELL / 2, "1", size=13)
+                )
     alt = f"{name}: " + "; ".join(
         "".join("1" if seen else "0" for seen in row) for row in mask.tolist()
     )
-    return svg(width, 26 + rows * CELL, "".join(body), alt)
+    width = left + max(columns * CELL + 2, 8 * len(f"{name} ({rows}, {columns})") + 20)
+    return svg(width, top + 2 + rows * CELL, "".join(body), alt)
+
+
+def heading(left: Number, name: str, shape: tuple[int, int]) -> str:
+    """The name of a panel, and its shape in letters."""
+    return shape_text(left, 10, shape, AXES, before=name, size=13)
+
+
+def sides(left: Number, top: Number, wide: Number, high: Number) -> list[str]:
+    """Queries down, keys across."""
+    return [
+        side(left - 4, top, high, "q_len", down=True),
+        side(left, top - 4, wide, "kv_len"),
+    ]

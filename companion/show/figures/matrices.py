@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from companion.show.figures.svg import (
+    TINTS,
     Figure,
     Number,
     box,
     frame,
+    scale,
     side,
     svg,
     tensor_box,
@@ -21,6 +23,15 @@ from companion.show.figures.svg import (
     value_cell,
 )
 
+# Rows and columns of what the book always calls by these names.
+AXES = {
+    "X": ("q_len", "hidden"),
+    **dict.fromkeys(("W_q", "W_k", "W_v"), ("hidden", "head_dim")),
+    "Q": ("q_len", "head_dim"),
+    **dict.fromkeys(("K", "V"), ("kv_len", "head_dim")),
+    "Kᵀ": ("head_dim", "kv_len"),
+    **dict.fromkeys(("scores", "weights"), ("q_len", "kv_len")),
+}
 CELL, ROW = 40, 30
 HEAD, SIDE = 36, 26  # room for the name and the size across, for the size down
 
@@ -70,7 +81,7 @@ def equation(
     highlight: int | None = None,
 ) -> Figure:
     """Matrices and the signs between them, as they stand in a formula: `[("X", x),
-    "@", ("W", w), "=", ("Q", q)]`. `axes` names the rows and the columns of each.
+    "@", ("W", w), "=", ("Q", q)]`. `axes` names rows and columns of what `AXES` does not.
     """
     matrices = [part for part in parts if not isinstance(part, str)]
     largest = max(values.abs().max().item() for _, values in matrices)
@@ -86,7 +97,7 @@ def equation(
         body = [text(11, middle, sign, size=16)] if sign else []
         top = (tallest - values.shape[0]) * ROW / 2
         rows = highlight if len(values) == len(matrices[0][1]) else None
-        along = (axes or {}).get(name, ())
+        along = {**AXES, **(axes or {})}.get(name, ())
         body.append(matrix(left, top, values, name, largest, along, highlight=rows))
         label = f"{sign} {name} {tuple(values.shape)}".strip()
         width = left + SIDE + max(values.shape[1] * CELL, 9 * len(name)) + 6
@@ -95,7 +106,9 @@ def equation(
         part if isinstance(part, str) else f"{part[0]} {tuple(part[1].shape)}"
         for part in parts
     )
-    return Figure(tuple(panels), f"{words}, each matrix with its numbers", caption)
+    alt = f"{words}, each matrix with its numbers"
+    signed = any((values < 0).any() for _, values in matrices)
+    return Figure(tuple(panels), alt, caption, scale(largest, signed=bool(signed)))
 
 
 def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
@@ -109,7 +122,7 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
         )
     rows, columns = a.shape[0], b.shape[0]
     product = torch.matmul(a, b)
-    wide, high, left, top = 96, 40, 92, 46
+    wide, high, left, top = 68, 44, 62, 46
     title = f"result {tuple(product.shape)}"
     body = [text(left + columns * wide / 2, 10, title, size=13)]
     for k in range(columns):
@@ -119,9 +132,10 @@ def grid_of_products(a: Tensor, b: Tensor, caption: str) -> Figure:
         body.append(text(left - 8, y + high / 2, f"a[{j}, 0]", anchor="end", size=13))
         for k in range(columns):
             torch.testing.assert_close(product[j, k], a[j, 0] @ b[k])
-            x, label = left + k * wide, f"a[{j}, 0] @ b[{k}]"
-            body.append(box(x, y, wide, high, tint=0.05 * ((j + k) % 2)))
-            body.append(text(x + wide / 2, y + high / 2, label, size=12))
+            x = left + k * wide
+            body.append(box(x, y, wide, high, tint=TINTS[3] * ((j + k) % 2)))
+            body.append(text(x + wide / 2, y + high / 2 - 8, f"a[{j}, 0]", size=12.5))
+            body.append(text(x + wide / 2, y + high / 2 + 9, f"@ b[{k}]", size=12.5))
     alt = f"{rows} by {columns} cells; row j, column k holds a[j, 0] @ b[k]"
     size = left + columns * wide + 2, top + rows * high + 2
     return Figure((svg(*size, "".join(body), alt),), alt, caption)

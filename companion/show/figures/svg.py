@@ -8,6 +8,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from companion.show.figures.lines import axis_line
 from companion.show.look.chips import chip
 from companion.show.look.code import look_once
 from companion.show.look.palette import (
@@ -33,25 +34,28 @@ KINDS = {
     "activations": (ACTIVATIONS, 6, 1),
     "cached": (CACHED, 0, 1),
 }
-TINTS = (0.72, 0.42, 0.2, 0.06)  # of the text's color, for things that are no axis
+# Of the text's color, for things that are no axis; on all but the first words can be read.
+TINTS = (0.72, 0.34, 0.2, 0.06)
 DASHES = ("", "6 3", "2 2.5", "8 3 2 3")
 
 
 @dataclass(frozen=True)
 class Figure:
     """SVG panels side by side (under one another on a phone), a text that says what they
-    show, and a caption, which may name axes in backticks.
+    show, and a caption, which may name axes in backticks. Below all is the legend.
     """
 
     panels: tuple[str, ...]
     alt: str
     caption: str
+    legend: str = ""  # of the scale that its panels share
 
     def __repr__(self) -> str:
         return f"Figure: {self.alt}"
 
     def _repr_html_(self) -> str:
-        return look_once() + figure("".join(self.panels), self.alt, self.caption)
+        panels = "".join(self.panels)
+        return look_once() + figure(panels, self.alt, self.caption, self.legend)
 
 
 def figure(panels: str, alt: str, caption: str, after: str = "") -> str:
@@ -111,11 +115,8 @@ def box(
     tint: Number = 0,
     ink: Ink = TEXT,
     radius: Number = 0,
-    opacity: Number = 0,
-    color: str = "",
 ) -> str:
     """A rectangle with a thin outline, filled with a tint from 0 to 1 of a color."""
-    tint, ink = tint or opacity, color or ink
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}" '
         f'fill="{ink}" fill-opacity="{tint:.2f}" stroke="{EDGE}"/>'
@@ -149,7 +150,7 @@ def hatch(x: Number, y: Number, width: Number, height: Number, step: int = 7) ->
         left, low = x + max(start - height, 0), y + min(start, height)
         right, high = x + min(start, width), y + max(start - width, 0)
         lines.append(f"M{left:g} {low:g}L{right:g} {high:g}")
-    return f'<path d="{"".join(lines)}" stroke="{EDGE}" stroke-opacity="0.45" fill="none"/>'
+    return f'<path d="{"".join(lines)}" stroke="{EDGE}" fill="none"/>'
 
 
 def masked(x: Number, y: Number, width: Number, height: Number) -> str:
@@ -176,24 +177,10 @@ def value_cell(
     wedge = f"M{x:g} {y:g}h8l-8 8z"
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{ink}" '
-        f'style="fill-opacity:calc({strength:.2f}*var(--look-most,.5))" stroke="{EDGE}" '
-        'stroke-opacity="0.7"/>'
+        f'style="fill-opacity:calc({strength:.2f}*var(--look-most,.5))" stroke="{EDGE}"/>'
         + (f'<path d="{wedge}" fill="{NEGATIVE}"/>' if value < 0 else "")
         + (text(x + width / 2, y + height / 2, label, size=size) if label else "")
     )
-
-
-ACCENT, SECOND = str(POSITIVE), str(NEGATIVE)
-COLORS = (ACCENT, SECOND, "#3d9a50", "#a868c8")
-
-
-def cell(x, y, width, height, label, *, opacity, color=ACCENT, size=14):
-    drawn = box(x, y, width, height, opacity=opacity, color=color)
-    return drawn + text(x + width / 2, y + height / 2, label, size=size)
-
-
-def check_colors(count, things):
-    check_tints(count, things)
 
 
 def arrow(x: Number, start: Number, end: Number) -> str:
@@ -207,44 +194,67 @@ def arrow(x: Number, start: Number, end: Number) -> str:
 
 
 def side(
-    x: Number, y: Number, length: Number, axis: str, size: int, *, down: bool = False
+    x: Number,
+    y: Number,
+    length: Number,
+    axis: str,
+    size: int | None = None,
+    *,
+    down: bool = False,
 ) -> str:
-    """One side of a tensor, across or down, in its axis's color, with the size and the
-    letter beside it.
+    """One side of a tensor, across or down, in its axis's color and pattern, with the size
+    and the letter beside it if there is a size.
     """
-    found = named(axis)
-    ink, letter = (found.ink, found.letter) if found else (MUTED, "")
-    end = f"V{y + length:g}" if down else f"H{x + length:g}"
-    line = f'<path d="M{x:g} {y:g}{end}" stroke="{ink}" stroke-width="3" fill="none"/>'
+    line = axis_line((x, y), (x, y + length) if down else (x + length, y), axis)
+    if size is None:
+        return line
     place = (x - 6, y + length / 2) if down else (x + length / 2, y - 9)
     anchor = "end" if down else "middle"
-    tag = f'<tspan fill="{ink}" font-style="italic" font-weight="600">{letter}</tspan>'
     return line + (
         f'<text x="{place[0]:g}" y="{place[1]:g}" text-anchor="{anchor}" font-size="12" '
-        f'dominant-baseline="central">{size}{tag}</text>'
+        f'dominant-baseline="central">{size}{letter(axis)}</text>'
     )
 
 
-def legend(names: Sequence[str]) -> str:
+def letter(axis: str) -> str:
+    """The letter of an axis behind a size, in its color; of no axis nothing."""
+    found = named(axis)
+    if found is None:
+        return ""
+    look = 'font-style="italic" font-weight="600"'
+    return f'<tspan fill="{found.ink}" {look}>{found.letter}</tspan>'
+
+
+def legend(names: Sequence[str], tints: Sequence[Number] = TINTS) -> str:
     """Each name beside its tint, in a line."""
     left, drawn = 0.0, []
-    for name, tint in zip(names, TINTS, strict=False):
+    for name, tint in zip(names, tints, strict=False):
         drawn.append(box(left, 4, 12, 12, tint=tint))
         drawn.append(text(left + 17, 10, name, anchor="start", size=12))
         left += 17 + 6.6 * len(name) + 14
     return "".join(drawn)
 
 
-def scale_legend(x: Number, y: Number, largest: Number) -> str:
-    """The scale of a figure's values: from the lowest through 0 to the largest."""
-    steps = (-1, -0.5, 0, 0.5, 1)
+def scale_legend(x: Number, y: Number, largest: Number, *, signed: bool = True) -> str:
+    """The scale of a figure's values: from the lowest through 0 to the largest, or from 0."""
+    steps = (-1, -0.5, 0, 0.5, 1) if signed else (0, 0.25, 0.5, 0.75, 1)
     cells = [
         value_cell(x + 22 * i, y, 22, 12, step * largest, largest)
         for i, step in enumerate(steps)
     ]
-    ends = zip((0, 55, 110), (-largest, 0, largest), strict=True)
-    words = [text(x + at, y + 21, f"{value:g}", size=12) for at, value in ends]
+    ends = [(110 * (step - steps[0]) / (1 - steps[0]), step) for step in steps[::2]]
+    words = [
+        text(x + at, y + 21, f"{step * largest:.3g}", size=12) for at, step in ends
+    ]
     return "".join([*cells, *words])
+
+
+def scale(largest: Number, *, signed: bool = True) -> str:
+    """The legend of a figure's values, below its panels."""
+    drawn = scale_legend(16, 1, largest, signed=signed)
+    lowest = -largest if signed else 0
+    alt = f"The scale of the fills, from {lowest:.3g} to {largest:.3g}"
+    return f'<div class="scale">{svg(150, 32, drawn, alt)}</div>'
 
 
 def check_tints(count: int, things: str) -> None:
@@ -257,7 +267,7 @@ def check_tints(count: int, things: str) -> None:
 
 
 __all__ = [
-    "DASHES", "EDGE", "MONO", "MUTED", "RULE", "TINTS", "Figure", "Number", "arrow", "box",
-    "check_tints", "figure", "frame", "hatch", "legend", "masked", "scale_legend", "side", "svg",
-    "tensor_box", "text", "value_cell", "worded",
+    "DASHES", "EDGE", "MONO", "MUTED", "RULE", "TEXT", "TINTS", "Figure", "Number", "arrow", "box",
+    "check_tints", "figure", "frame", "hatch", "legend", "letter", "masked", "scale",
+    "scale_legend", "side", "svg", "tensor_box", "text", "value_cell", "worded",
 ]  # fmt: skip

@@ -39,7 +39,7 @@ class Interactive:
         panels = "".join(self.still.panels)
         table = (
             '<details class="as-table"><summary>The same as a table</summary>'
-            f"{self.table._repr_html_()}</details>"
+            f"{self.table.html()}</details>"
         )
         return figure(
             f"<{self.tag}>{data}{panels}</{self.tag}>",

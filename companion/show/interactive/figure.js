@@ -10,7 +10,7 @@
     :host { display: block; color: var(--look-text); font: 15px/1.45 system-ui, sans-serif; flex: 1 1 100%; min-width: 0; }
     :host .live { display: flex; flex-direction: column; gap: 0.75rem; }
     slot { display: none; }
-    @media print { :host .live { display: none; } slot { display: contents; } }
+    @media print { :host .live { display: none; } slot { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; } }
     .stage, .controls { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; align-items: center; }
     .readout { margin: 0; min-height: 3em; padding: 0.5rem 0.75rem; border-left: 3px solid var(--look-edge); background: var(--look-surface);
       overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
@@ -21,14 +21,20 @@
     button:not(:disabled), input[type=range], input[type=checkbox], input[type=radio], select { cursor: pointer; }
     button:disabled { color: var(--look-muted); border-style: dashed; }
     input[type=text] { width: 7em; }
+    select { min-width: 0; max-width: 100%; text-overflow: ellipsis; }
     input[type=range] { min-width: 8rem; flex: 1 1 8rem; height: 44px; accent-color: var(--look-focus); }
     input[type=checkbox], input[type=radio] { width: 18px; height: 18px; margin: 0; accent-color: var(--look-focus); }
     :is(button, select, input, [tabindex]):focus-visible { outline: 3px solid var(--look-focus); outline-offset: 1px; z-index: 1; }
-    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; }
+    label { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 44px; max-width: 100%; }
     fieldset { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: center; margin: 0; padding: 0; border: 0; min-width: 0; }
     legend { float: left; padding: 0; margin-inline-end: 0.25rem; color: var(--look-muted); }
     .steps { display: flex; flex: 1 1 20rem; gap: 0.75rem; align-items: center; }
     .steps output { min-width: 7.5em; }
+    .meter { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 0.75rem; font-size: 14px; font-variant-numeric: tabular-nums; }
+    .meter .track { flex: 1 1 100%; }
+    .meter .bar { height: 8px; width: calc(var(--part, 0) * 100%); background: color-mix(in srgb, var(--look-text) 72%, var(--look-activations)); }
+    .quantity { display: flex; flex: 1 1 20rem; gap: 0 0.75rem; align-items: center; }
+    .quantity label { flex: none; } .quantity input[type=text] { width: 4.5em; padding: 0 0.5rem; } .quantity input[type=range] { min-width: 5rem; }
     .matrix { display: inline-flex; flex-direction: column; gap: 0.2rem; }
     .matrix .name { font-size: 14px; white-space: nowrap; }
     .matrix [role=grid] { display: grid; width: max-content; border-top: 3px solid var(--columns, var(--look-edge));
@@ -69,16 +75,19 @@
     return text.replace("-", "−");
   }
 
-  // A count in three digits, as the package's tables write it: 14.6 MB.
+  // A count as the package's `amount` writes it: exact below 10,000, else three digits with a prefix.
   function amount(count, unit = "") {
-    let power = 0;
-    while (count >= (power ? 999.5 : 10000)) [count, power] = [count / 1000, power + 1];
-    const digits = power ? count.toPrecision(3) : count.toLocaleString("en");
-    return `${digits} ${["", "k", "M", "G", "T", "P", "E"][power]}${unit}`.trim();
+    if (count < 1e4) return `${count.toLocaleString("en")} ${unit}`.trim();
+    const [digits, exponent] = count.toExponential(2).split("e");
+    const over = exponent % 3;
+    return `${(digits * 10 ** over).toFixed(2 - over)} ${"kMGTPE"[(exponent - over) / 3 - 1]}${unit}`;
   }
 
   // Filled by companion.show.look.code, as LOOK is: the names of axes and their letters.
   const LETTERS = {};
+
+  // The color of an edge along an axis.
+  const ink = axis => LETTERS[axis] ? `var(--look-${LETTERS[axis]})` : "var(--look-edge)";
 
   // A size or a word as the chip of its axis, as the package's `look.chips` writes it.
   function chip(content, axis) {
@@ -98,8 +107,7 @@
     constructor({name, rows, columns, axes = [], kind = "", picks = () => {}}) {
       Object.assign(this, {name, rows, columns, picks});
       this.cells = Array.from({length: rows}, (_, i) => Array.from({length: columns}, (_, j) => this.cell(i, j)));
-      const color = axis => LETTERS[axis] ? `var(--look-${LETTERS[axis]})` : "var(--look-edge)";
-      const style = `grid-template-columns: repeat(${columns}, auto); --rows: ${color(axes[0])}; --columns: ${color(axes[1])}`;
+      const style = `grid-template-columns: repeat(${columns}, auto); --rows: ${ink(axes[0])}; --columns: ${ink(axes[1])}`;
       this.grid = make("div", {role: "grid", "aria-label": `${name} (${rows}, ${columns})`, style},
         this.cells.map(row => make("div", {role: "row"}, row)));
       this.heading = make("span", {}, name);
@@ -155,14 +163,16 @@
     }
   }
 
-  // Steps instead of a film: back, a slider, on. `goes(step)` hears each.
+  // Steps instead of a film: back, a slider, on. `goes(step)` hears each; `show` takes other names where they change.
   function steps(names, goes) {
     const slider = make("input", {type: "range", min: 0, max: names.length - 1, value: 0, "aria-label": "step"});
     const said = make("output", {"aria-hidden": "true"});
     const back = make("button", {type: "button", "aria-label": "step back", onclick: () => to(+slider.value - 1)}, "‹");
     const on = make("button", {type: "button", "aria-label": "step on", onclick: () => to(+slider.value + 1)}, "›");
     slider.addEventListener("input", () => to(+slider.value));
-    function show(step) {
+    function show(step, others = names) {
+      names = others;
+      slider.max = names.length - 1;
       slider.value = step;
       slider.setAttribute("aria-valuetext", names[step]);
       said.textContent = `${step + 1}/${names.length} ${names[step]}`;
@@ -190,7 +200,9 @@
     const words = make("span", {}, label);
     const show = (value, named = label) => {
       words.textContent = named;
-      if (input.getRootNode().activeElement !== input) input.value = value;
+      if (input.getRootNode().activeElement === input) return;
+      input.value = value;
+      input.removeAttribute("aria-invalid");
     };
     return {node: make("label", {}, words, input), input, show};
   }
@@ -204,9 +216,40 @@
     return value;
   }
 
+  // What Python's int() reads, between two bounds.
+  function whole(text, least, most) {
+    const trimmed = text.trim().replace("−", "-");
+    if (!/^[-+]?\d+(_\d+)*$/.test(trimmed)) throw new Error(`ValueError: invalid literal for int() with base 10: '${trimmed.slice(0, 24)}'`);
+    const value = Number(trimmed.replaceAll("_", ""));
+    if (!(value >= least && value <= most)) throw new Error(`${trimmed.slice(0, 24)} is out of range: from ${least} to ${most.toLocaleString("en")}`);
+    return value || 0;
+  }
+
+  // A whole number, typed between two bounds, or by a slider over `stops`.
+  function quantity(label, {least, most, stops}, goes, refuses) {
+    const typed = number(`${label} =`, text => whole(text, least, most), goes, why => refuses(`${label}: ${why}`));
+    const slider = make("input", {type: "range", min: 0, max: stops.length - 1, "aria-label": label, oninput: () => goes(stops[slider.value])});
+    const show = value => {
+      typed.show(value);
+      slider.value = Math.max(stops.findLastIndex(stop => stop <= value), 0);
+      slider.setAttribute("aria-valuetext", value);
+    };
+    return {node: make("div", {class: "quantity"}, typed.node, slider), show};
+  }
+
   function toggle(label, goes) {
     const input = make("input", {type: "checkbox", onchange: () => goes(input.checked)});
     return {node: make("label", {}, input, label), show: on => { input.checked = on; }};
+  }
+
+  // An amount beside the largest of its kind: words, the amount, a bar below. `show(part, said)` has a part of 1.
+  function meter(words) {
+    const bar = make("div", {class: "bar"}), said = make("span");
+    const show = (part, amount) => {
+      bar.style.setProperty("--part", part);
+      said.textContent = amount;
+    };
+    return {node: make("div", {class: "meter"}, make("span", {}, words), said, make("div", {class: "track"}, bar)), show};
   }
 
   let groups = 0;
@@ -218,9 +261,16 @@
     return {node: make("fieldset", {}, make("legend", {}, label), labels), show};
   }
 
+  // One of many, named: {value: words}. Options can be switched off by `input.options`.
+  function select(label, options, goes) {
+    const named = Object.entries(options).map(([value, words]) => make("option", {value}, String(words)));
+    const input = make("select", {onchange: () => goes(input.value)}, named);
+    return {node: make("label", {}, label, input), input, show: value => { input.value = value; }};
+  }
+
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
   class ShapeFigure extends HTMLElement {
-    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, float32, toggle, choice};
+    static parts = {make, brief, amount, chip, shape, Matrix, steps, number, whole, float32, meter, toggle, choice, quantity, ink, select};
 
     connectedCallback() {
       const parsing = document.readyState === "loading";  // and the trace is not there yet

@@ -4,7 +4,7 @@ attention lives in each.
 
 from dataclasses import dataclass
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, arrow, box, svg, text
+from companion.show.figures.svg import TINTS, Figure, arrow, box, svg, text
 
 WIDTH, HIGH, GAP, EDGE = 340, 76, 26, 12
 
@@ -43,23 +43,25 @@ BESIDE = Memory(
 
 
 def chip_figure(caption: str) -> Figure:
-    """The memories of an H100: a program's own on top, that of the whole GPU below."""
+    """The memories of an H100: a program's own on top, that of the whole GPU below; the
+    nearer to the arithmetic, the darker.
+    """
     inner, left = WIDTH - 4 * EDGE, 2 * EDGE
     top = 78
     body = [text(EDGE + 4, 34, "the chip", anchor="start", size=13)]
     title = f"multiprocessor, {MULTIPROCESSORS} of them"
     body.append(text(left + 4, 62, title, anchor="start", size=13))
     for level in ON_EACH:
-        body.append(drawn(level, left + EDGE, top, inner - 2 * EDGE, SECOND))
+        body.append(drawn(level, left + EDGE, top, inner - 2 * EDGE, TINTS[2]))
         top += HIGH + GAP
     ends = top - GAP + EDGE
     body.append(frame(left, 48, inner, ends - 48))
     l2 = ends + GAP
-    body.append(drawn(FOR_ALL, left, l2, inner, ACCENT))
+    body.append(drawn(FOR_ALL, left, l2, inner, TINTS[3]))
     chip_ends = l2 + HIGH + EDGE
     body.append(frame(EDGE, 20, WIDTH - 2 * EDGE, chip_ends - 20))
     hbm = chip_ends + GAP
-    body.append(drawn(BESIDE, EDGE, hbm, WIDTH - 2 * EDGE, ACCENT))
+    body.append(drawn(BESIDE, EDGE, hbm, WIDTH - 2 * EDGE, 0))
     body += [
         both_ways(78 + HIGH, 78 + HIGH + GAP),
         both_ways(ends, l2),
@@ -71,10 +73,10 @@ def chip_figure(caption: str) -> Figure:
     return Figure((svg(WIDTH, hbm + HIGH + 2, "".join(body), alt),), alt, caption)
 
 
-def drawn(level: Memory, left: int, top: int, width: int, color: str) -> str:
+def drawn(level: Memory, left: int, top: int, width: int, tint: float) -> str:
     """A memory: its name and size in a line, below them what it holds."""
     parts = [
-        box(left, top, width, HIGH, opacity=0.16, color=color, radius=6),
+        box(left, top, width, HIGH, tint=tint, radius=6),
         text(
             left + 10, top + 16, level.name, anchor="start", extra='font-weight="600"'
         ),

@@ -10,10 +10,21 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, box, svg, text
+from companion.show.figures.svg import (
+    TINTS,
+    Figure,
+    box,
+    frame,
+    masked,
+    side,
+    svg,
+    text,
+)
+from companion.show.look.palette import ACTIVATIONS
 
 CELL = 26
 TOP, LEFT = 46, 26
+HALO = f'paint-order="stroke" stroke="{ACTIVATIONS}" stroke-width="3"'
 PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.bmm.default}
 
 
@@ -103,8 +114,8 @@ def tiles_figure(
     """The score matrix of each run, queries down and keys across: a name, and its
     tiles in order.
 
-    Each tile holds the number of its step. A strong cell is a score that a query
-    uses, a faint one was computed and masked out, an empty one never computed.
+    Each tile holds the number of its step. A filled cell is a score that a query
+    uses, one that is crossed out was computed and masked out; the rest is empty.
     """
     panels, counts = [], []
     for name, tiles in runs:
@@ -123,12 +134,15 @@ def tiles_figure(
 
 def axes(length: int) -> str:
     """The numbers of keys and queries, and the outline of the whole matrix."""
-    side = length * CELL
-    parts = [box(LEFT, TOP, side, side)]
+    parts = [
+        box(LEFT, TOP, length * CELL, length * CELL),
+        side(LEFT, TOP - 4, length * CELL, "kv_len"),
+        side(LEFT - 4, TOP, length * CELL, "q_len", down=True),
+    ]
     for n in range(length):
         place = (n + 0.5) * CELL
-        parts.append(text(LEFT + place, TOP - 12, str(n), size=12))
-        parts.append(text(LEFT - 12, TOP + place, str(n), size=12))
+        parts.append(text(LEFT + place, TOP - 15, str(n), size=12))
+        parts.append(text(LEFT - 15, TOP + place, str(n), size=12))
     return "".join(parts)
 
 
@@ -136,21 +150,10 @@ def drawn(step: int, tile: Tile) -> str:
     """One tile: its cells, its outline and its step."""
     x, y = LEFT + tile.keys.start * CELL, TOP + tile.queries.start * CELL
     width, height = len(tile.keys) * CELL, len(tile.queries) * CELL
-    color = SECOND if step % 2 else ACCENT
-    cells = [
-        box(
-            LEFT + j * CELL,
-            TOP + i * CELL,
-            CELL,
-            CELL,
-            opacity=0.4 if j <= i else 0.08,
-            color=color,
-        )
-        for i, j in tile.cells()
-    ]
-    outline = (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="none" '
-        'stroke="currentColor" stroke-width="2"/>'
-    )
-    number = text(x + width / 2, y + height / 2, str(step), size=15)
-    return "".join(cells) + outline + number
+    cells = []
+    for i, j in tile.cells():
+        place = LEFT + j * CELL, TOP + i * CELL, CELL, CELL
+        tint = TINTS[1] if step % 2 else TINTS[2]
+        cells.append(box(*place, tint=tint) if j <= i else masked(*place))
+    number = text(x + width / 2, y + height / 2, str(step), size=15, extra=HALO)
+    return "".join(cells) + frame(x, y, width, height) + number

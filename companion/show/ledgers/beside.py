@@ -6,7 +6,7 @@ import torch
 
 from companion.show.ledgers.ledger import Ledger
 from companion.show.ledgers.recorder import Step
-from companion.show.tables import Code, Table, table
+from companion.show.tables import Code, Table
 
 
 def beside(
@@ -36,7 +36,10 @@ def beside(
             )
         rows.append((a.shape, Code(written(ours, a))))
         rows.append(("", Code(written(theirs, b), depth=1)))
-    return table(("shape of both", "companion, below it Hugging Face"), rows)
+    head = "shape of both", "companion, below it Hugging Face"
+    return Table(
+        head, rows, f"✓ {len(pairs)} steps of both are equal within {within:g}"
+    )
 
 
 def written(steps: Ledger, step: Step) -> str:

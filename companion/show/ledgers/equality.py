@@ -1,9 +1,11 @@
 """The equality ledger: two ways to the same numbers, set side by side and checked."""
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
-from companion.show.tables import Table, table
+from companion.show.tables import Table
 
 
 class EqualityLedger:
@@ -60,7 +62,17 @@ class EqualityLedger:
     def table(self) -> Table:
         """The claims as a table."""
         rows = [(this, that, far, *what) for this, that, *what, far in self.rows]
-        return table(("this", "equals", "how far", "shape", "dtype"), rows)
+        head = "this", "equals", "how far", "shape", "dtype"
+        return Table(head, rows, self.summary())
+
+    def summary(self) -> str:
+        """How many claims there are and how far each may be, which no machine changes."""
+        found = Counter(far for *_, far in self.rows)
+        far = [f"{n} {each.replace('< ', 'within ')}" for each, n in found.items()]
+        count = len(self.rows)
+        return (
+            f"✓ {count} {'equality' if count == 1 else 'equalities'}: {', '.join(far)}"
+        )
 
     def __repr__(self) -> str:
         return repr(self.table())

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from jaxtyping import Bool
 from torch import Tensor
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, cell, svg, text
+from companion.show.figures.svg import TINTS, Figure, box, masked, side, svg, text
 
-CELL = 30
+CELL, LEFT, TOP = 30, 30, 42
 
 
 def calls_figure(
@@ -16,16 +16,20 @@ def calls_figure(
     """The score matrix of one sequence for each run: a name, and the mask of each of
     its calls.
 
-    A cell holds the number of the call that used it, a dot where a call computed it
-    and masked it out; an empty cell was never computed.
+    A cell holds the number of the call that used it; one that a call computed and masked
+    out is crossed out; where there is no cell, nothing was ever computed.
     """
     panels, counts = [], []
     for name, masks in runs:
         length, count = masks[-1].shape[1], sum(mask.numel() for mask in masks)
         counts.append(f"{name}: {count} cells computed, calls made: {len(masks)}")
-        title = text(length * CELL / 2 + 1, 10, name, size=13)
-        width = max(length * CELL, 8 * len(name)) + 2
-        panels.append(svg(width, 26 + length * CELL, title + cells(masks), counts[-1]))
+        body = [text(LEFT, 10, name, anchor="start", size=13)]
+        body.append(side(LEFT, TOP - 4, length * CELL, "kv_len", length))
+        queries = sum(mask.shape[0] for mask in masks)
+        body.append(side(LEFT - 4, TOP, queries * CELL, "q_len", queries, down=True))
+        width = LEFT + max(length * CELL + 2, 8 * len(name))
+        drawn = "".join(body) + cells(masks)
+        panels.append(svg(width, TOP + 2 + length * CELL, drawn, counts[-1]))
     return Figure(tuple(panels), "; ".join(counts), caption)
 
 
@@ -33,11 +37,15 @@ def cells(masks: Sequence[Bool[Tensor, "_ _"]]) -> str:
     """What each call of a run computes, its rows below those of the calls before."""
     first, drawn = 0, []
     for number, mask in enumerate(masks, start=1):
-        color = SECOND if number % 2 else ACCENT
+        tint = TINTS[1] if number % 2 else TINTS[2]
         for i, row in enumerate(mask.tolist(), start=first):
             for j, used in enumerate(row):
-                label, opacity = (str(number), 0.4) if used else ("·", 0.08)
-                place = 1 + j * CELL, 24 + i * CELL, CELL, CELL
-                drawn.append(cell(*place, label, opacity=opacity, color=color, size=13))
+                x, y = LEFT + j * CELL, TOP + i * CELL
+                drawn.append(
+                    box(x, y, CELL, CELL, tint=tint)
+                    + text(x + CELL / 2, y + CELL / 2, str(number), size=13)
+                    if used
+                    else masked(x, y, CELL, CELL)
+                )
         first += mask.shape[0]
     return "".join(drawn)

@@ -7,9 +7,14 @@ from torch import Tensor
 
 from companion.decoder import LlamaDecoderLayer
 from companion.model import LlamaForCausalLM
-from companion.show.figures.svg import ACCENT, SECOND, Figure
-from companion.show.llama.flow import Row, addition, column, function, module, plain
+from companion.show.figures.svg import Figure
+from companion.show.llama.flow import HIDDEN, Column, Row, row, side_by_side
 from companion.show.llama.shapes import Shapes, output_shapes
+
+PRODUCT = ("batch", "q_len", "")  # of an axis that is none of the six
+QUERY = ("batch", "heads", "q_len", "head_dim")
+KEY = ("batch", "kv_heads", "kv_len", "head_dim")
+SCORES = ("batch", "heads", "q_len", "kv_len")
 
 
 def forward_picture(
@@ -20,21 +25,23 @@ def forward_picture(
     """
     shapes = output_shapes(model, input_ids)
     hidden, layers = shapes["model.embed_tokens"], len(model.model.layers)
+    batch = input_ids.shape[0]
+    layer = f"decoder layer × {layers}"
     rows = [
-        plain("input_ids", tuple(input_ids.shape)),
-        module("embed_tokens", hidden),
-        function(f"decoder layer × {layers}", shapes["model.layers.0"]),
-        module("norm", shapes["model.norm"]),
-        module("lm_head", shapes[""]),
-        plain("argmax → next token", (input_ids.shape[0],)),
+        row("", ("input_ids", tuple(input_ids.shape), ("batch", "q_len"))),
+        row("weights", ("embed_tokens", hidden, HIDDEN)),
+        row("weights", (layer, shapes["model.layers.0"], HIDDEN)),
+        row("weights", ("norm", shapes["model.norm"], HIDDEN)),
+        row("weights", ("lm_head", shapes[""], PRODUCT)),
+        row("", ("argmax → next token", (batch,), ("batch",))),
     ]
     alt = (
         f"The forward pass: ids {tuple(input_ids.shape)} become hidden states "
         f"{hidden}, pass {layers} decoder layers of unchanged shape, a norm and the "
         f"head, and come out as logits {shapes['']}"
     )
-    panels = (column("the model", rows, alt), layer_panel(shapes, "model.layers.0."))
-    return Figure(panels, alt, caption)
+    inside = layer_column(layer_rows(shapes, "model.layers.0."))
+    return side_by_side([Column("the model", rows, alt), inside], alt, caption)
 
 
 def layer_picture(
@@ -43,15 +50,18 @@ def layer_picture(
     caption: str,
 ) -> Figure:
     """One decoder layer, with the shapes of this call."""
-    panel = layer_panel(output_shapes(layer, hidden_states), "")
-    return Figure(
-        (panel,),
-        "The steps of one decoder layer, two of them added to the residual stream",
-        caption,
-    )
+    inside = layer_column(layer_rows(output_shapes(layer, hidden_states), ""))
+    alt = "The steps of one decoder layer, two of them added to the residual stream"
+    return side_by_side([inside], alt, caption)
 
 
-def layer_panel(shapes: Shapes, prefix: str) -> str:
+def layer_column(rows: list[Row]) -> Column:
+    """One decoder layer under its title."""
+    alt = "The steps of one decoder layer and the shapes that leave them"
+    return Column("one decoder layer", rows, alt)
+
+
+def layer_rows(shapes: Shapes, prefix: str) -> list[Row]:
     """The steps of the decoder layer whose modules are recorded under `prefix`."""
     names = (
         "self_attn",
@@ -65,27 +75,26 @@ def layer_panel(shapes: Shapes, prefix: str) -> str:
         for name in ("q_proj", "k_proj", "v_proj", "query", "key", "weights", "heads")
     }
     query, key = inside["query"], inside["key"]
-    rows = [
-        plain("hidden_states", shapes[f"{prefix}input_layernorm"]),
-        module("input_layernorm", shapes[f"{prefix}input_layernorm"]),
-        Row(
-            tuple((name, inside[name]) for name in ("q_proj", "k_proj", "v_proj")),
-            ACCENT,
-        ),
-        Row((("RoPE(query)", query), ("RoPE(key)", key), ("value", key)), SECOND, 0.22),
-        function("query @ keyᵀ, scaled", inside["weights"]),
-        function("mask, softmax", inside["weights"]),
-        function("weights @ value", inside["heads"]),
-        module("o_proj", projected),
-        addition(attended),
-        module("post_attention_layernorm", normed),
-        module("gate_proj, up_proj", gated),
-        function("silu(gate) · up", gated),
-        module("down_proj", shapes[f"{prefix}mlp.down_proj"]),
-        addition(shapes[prefix.removesuffix(".")]),
+    weights, heads = inside["weights"], inside["heads"]
+    projections = [
+        (name, inside[name], PRODUCT) for name in ("q_proj", "k_proj", "v_proj")
     ]
-    return column(
-        "one decoder layer",
-        rows,
-        "The steps of one decoder layer and the shapes that leave them",
-    )
+    turned = ("RoPE(query)", query, QUERY), ("RoPE(key)", key, KEY), ("value", key, KEY)
+    normed_in = shapes[f"{prefix}input_layernorm"]
+    down, out = shapes[f"{prefix}mlp.down_proj"], shapes[prefix.removesuffix(".")]
+    return [
+        row("", ("hidden_states", normed_in, HIDDEN)),
+        row("weights", ("input_layernorm", normed_in, HIDDEN)),
+        row("weights", *projections),
+        row("activations", *turned),
+        row("activations", ("query @ keyᵀ, scaled", weights, SCORES)),
+        row("activations", ("mask, softmax", weights, SCORES)),
+        row("activations", ("weights @ value", heads, QUERY)),
+        row("weights", ("o_proj", projected, HIDDEN)),
+        row("activations", ("+ residual", attended, HIDDEN), adds=True),
+        row("weights", ("post_attention_layernorm", normed, HIDDEN)),
+        row("weights", ("gate_proj, up_proj", gated, PRODUCT)),
+        row("activations", ("silu(gate) · up", gated, PRODUCT)),
+        row("weights", ("down_proj", down, HIDDEN)),
+        row("activations", ("+ residual", out, HIDDEN), adds=True),
+    ]

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from companion.show.figures.svg import ACCENT, SECOND, Figure, Number, box, svg, text
+from companion.show.figures.svg import DASHES, TINTS, Figure, Number, box, svg, text
+from companion.show.look.palette import TEXT
 
 HEAD, SIZE, DEEP = 36, 28, 128  # from head to head, a head's box, a panel
+LEFT = 48
 
 
 def head_sharing(maps: Mapping[str, Tensor], caption: str) -> Figure:
@@ -28,7 +30,7 @@ def head_sharing(maps: Mapping[str, Tensor], caption: str) -> Figure:
         body.append(panel(number * DEEP, name, reads))
         words.append(f"{name}: query heads 0 to {q_heads - 1} read {reads}")
     alt = "; ".join(words)
-    drawn = svg(q_heads * HEAD + 36, len(maps) * DEEP - 16, "".join(body), alt)
+    drawn = svg(q_heads * HEAD + LEFT + 6, len(maps) * DEEP - 16, "".join(body), alt)
     return Figure((drawn,), alt, caption)
 
 
@@ -38,29 +40,30 @@ def panel(top: Number, name: str, reads: list[int]) -> str:
     apart = len(reads) * HEAD / kv_heads
     upper, lower = top + 24, top + 82
     parts = [
-        text(30, top + 8, name, anchor="start", size=13, extra='font-weight="600"')
+        text(LEFT, top + 8, name, anchor="start", size=13, extra='font-weight="600"')
     ]
-    parts += [text(22, upper + SIZE / 2, "q", anchor="end", size=13)]
-    parts += [text(22, lower + SIZE / 2, "kv", anchor="end", size=13)]
+    parts += [text(LEFT - 8, upper + SIZE / 2, "query", anchor="end", size=13)]
+    parts += [text(LEFT - 8, lower + SIZE / 2, "KV", anchor="end", size=13)]
     for head, kv_head in enumerate(reads):
-        middle, end = 30 + (head + 0.5) * HEAD, 30 + (kv_head + 0.5) * apart
+        middle, end = LEFT + (head + 0.5) * HEAD, LEFT + (kv_head + 0.5) * apart
         parts.append(
             f'<path d="M{middle:g} {upper + SIZE:g} L{end:g} {lower:g}" '
-            f'stroke="{color(kv_head)}" stroke-width="2" fill="none"/>'
+            f'stroke="{TEXT}" stroke-width="1.5" {dashes(kv_head)}fill="none"/>'
         )
-        parts.append(one_head(middle, upper, head, color(kv_head)))
+        parts.append(one_head(middle, upper, head, kv_head))
     for kv_head in range(kv_heads):
-        middle = 30 + (kv_head + 0.5) * apart
-        parts.append(one_head(middle, lower, kv_head, color(kv_head)))
+        middle = LEFT + (kv_head + 0.5) * apart
+        parts.append(one_head(middle, lower, kv_head, kv_head))
     return "".join(parts)
 
 
-def one_head(middle: Number, top: Number, number: int, shade: str) -> str:
-    """A head as a box with its number."""
-    frame = box(middle - SIZE / 2, top, SIZE, SIZE, opacity=0.25, color=shade, radius=6)
+def one_head(middle: Number, top: Number, number: int, kv_head: int) -> str:
+    """A head as a box with its number; neighboring key/value heads differ in their tint."""
+    tint = TINTS[3] if kv_head % 2 else TINTS[2]
+    frame = box(middle - SIZE / 2, top, SIZE, SIZE, tint=tint, radius=6)
     return frame + text(middle, top + SIZE / 2, str(number))
 
 
-def color(kv_head: int) -> str:
-    """Neighboring key/value heads differ in color."""
-    return SECOND if kv_head % 2 else ACCENT
+def dashes(kv_head: int) -> str:
+    """Neighboring key/value heads differ in their lines."""
+    return f'stroke-dasharray="{DASHES[1]}" ' if kv_head % 2 else ""

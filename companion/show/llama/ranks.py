@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from companion.show.figures.svg import (
-    COLORS,
     Figure,
     Number,
     box,
-    check_colors,
+    check_tints,
     legend,
     svg,
+    tensor_box,
     text,
 )
 
 WIDTH, WIDEST = 340, 176
+SHARES = (0.34, 0.2, 0.06, 0)  # tints of the ranks, with numbers on them
 HALVES = (
     ("self_attn", ("q_proj", "k_proj", "v_proj", "o_proj"), "input_layernorm"),
     ("mlp", ("gate_proj", "up_proj", "down_proj"), "post_attention_layernorm"),
@@ -49,12 +50,12 @@ def shares_figure(
     """A decoder layer's matrices as they are stored, (out, in), to one scale, each cut
     into what the ranks hold; and the sums over ranks, after the modules in `summed`.
 
-    Raises: ValueError for more ranks than there are colors.
+    Raises: ValueError for more ranks than there are tints.
     """
-    check_colors(len(ranks), "ranks")
+    check_tints(len(ranks), "ranks")
     prefix = f"model.layers.{layer}."
     largest = max(max(piece.whole) for piece in named(ranks[0], prefix).values())
-    body, words = [legend([f"rank {r}" for r in range(len(ranks))])], []
+    body, words = [legend([f"rank {r}" for r in range(len(ranks))], SHARES)], []
     top: Number = 30
     for half, names, norm in HALVES:
         held = [
@@ -88,11 +89,10 @@ def strip(top: Number, words: str) -> str:
 
 
 def total(top: Number, ranks: int, words: str) -> str:
-    """A sum over ranks: a strip with a part of every rank's color in it."""
+    """A sum over ranks: a strip with a part of every rank's tint in it."""
     wide = (WIDTH - 2) / ranks
     parts = "".join(
-        box(1 + r * wide, top, wide, 22, opacity=0.3, color=COLORS[r])
-        for r in range(ranks)
+        box(1 + r * wide, top, wide, 22, tint=SHARES[r]) for r in range(ranks)
     )
     return parts + text(WIDTH / 2, top + 11, f"Σ  {words}", size=12)
 
@@ -117,20 +117,21 @@ def matrix(
     left: Number, top: Number, name: str, pieces: Sequence[Piece], scale: float
 ) -> str:
     """A stored matrix under its name, in the pieces of the ranks, over a piece's shape."""
-    rows = pieces[0].whole[0] * scale
-    body = [text(left, top + 6, name, anchor="start", size=12)]
+    rows, columns = (n * scale for n in pieces[0].whole)
+    body = [
+        text(left, top + 6, name, anchor="start", size=12),
+        tensor_box(left, top + 16, columns, rows, "weights"),
+    ]
     for number, piece in enumerate(pieces):
         (y, x), (high, wide) = (
             [n * scale for n in each] for each in (piece.first, piece.shape)
         )
-        body.append(
-            box(left + x, top + 16 + y, wide, high, opacity=0.5, color=COLORS[number])
-        )
+        body.append(box(left + x, top + 16 + y, wide, high, tint=SHARES[number]))
         if high >= 14:
             middle = left + x + wide / 2, top + 16 + y + high / 2
             body.append(text(*middle, str(number), size=12))
     shape = f"({pieces[0].shape[0]}, {pieces[0].shape[1]})"
-    body.append(text(left, top + 16 + rows + 10, shape, anchor="start", size=11))
+    body.append(text(left, top + 16 + rows + 10, shape, anchor="start", size=12))
     return "".join(body)
 
 

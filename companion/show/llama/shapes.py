@@ -1,14 +1,14 @@
 """The shape of every module's output, taken while a model runs."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from companion.attention import Attend, attention_weights
-from companion.decoder import LlamaAttention
 from companion.gqa import repeat_kv
+from companion.show.llama.weights import replaced_attends
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -19,20 +19,16 @@ def output_shapes(model: nn.Module, inputs: Tensor) -> Shapes:
     Each attention also gives its `query`, `key`, `weights` and `heads` (their output).
     """
     shapes: Shapes = {}
-    hooks, attends = [], []
-    for name, module in model.named_modules():
-        hooks.append(module.register_forward_hook(recording_hook(shapes, name)))
-        if isinstance(module, LlamaAttention):
-            attends.append((module, module.attend))
-            module.attend = recording_attend(shapes, name, module.attend)
+    hooks = [
+        module.register_forward_hook(recording_hook(shapes, name))
+        for name, module in model.named_modules()
+    ]
     try:
-        with torch.inference_mode():
+        with replaced_attends(model, partial(recording_attend, shapes)):
             model(inputs)
     finally:
         for hook in hooks:
             hook.remove()
-        for attention, attend in attends:
-            attention.attend = attend
     return shapes
 
 

@@ -21,10 +21,13 @@ def chip(content: str, axis: str) -> str:
 
 
 def shape_chips(sizes: Sequence[int], axes: Sequence[str]) -> str:
-    """A shape, each size a chip of its axis; which axes they are is also said in words."""
-    chips = [chip(str(size), axis) for size, axis in zip(sizes, axes, strict=True)]
-    comma = "," if len(chips) == 1 else ""
-    said = html.escape(
-        f'data-sizes="{tuple(sizes)}" data-axes="{" ".join(axes)}"', quote=False
-    )
-    return f'<span class="axes-shape" {said}>({", ".join(chips)}{comma})</span>'
+    """A shape, each size a chip of its axis; the axes are read out, not the letters."""
+    pairs = [(str(size), axis) for size, axis in zip(sizes, axes, strict=True)]
+    comma = "," if len(pairs) == 1 else ""
+    shown = f"({', '.join(chip(*pair) for pair in pairs)}{comma})"
+    words = ", ".join(f"{n} {axis}" if named(axis) else n for n, axis in pairs)
+    if not any(map(named, axes)):
+        return f'<span class="axes-shape">{shown}</span>'
+    said = f'role="img" aria-label="shape {words}"'
+    data = f'data-sizes="{tuple(sizes)}" data-axes="{html.escape(" ".join(axes))}"'
+    return f'<span class="axes-shape" {said} {data}>{shown}</span>'

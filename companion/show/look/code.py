@@ -11,6 +11,7 @@ from companion.show.look.palette import ALSO, AXES
 from companion.show.look.stylesheet import rules, stylesheet
 
 SENT: set[str] = set()  # in this kernel
+PARTS = {"figure": ("figure", "plane")}  # scripts that are sent as one
 
 
 def look_once() -> str:
@@ -41,10 +42,11 @@ def script(name: str) -> str:
     The first of them, `figure`, which all others build on, is handed the look's rules and
     the axes' letters.
     """
-    source = files("companion.show.interactive").joinpath(f"{name}.js")
+    folder = files("companion.show.interactive")
+    sources = [folder.joinpath(f"{each}.js") for each in PARTS.get(name, (name,))]
     letters = {name: axis.letter for name, axis in {**AXES, **ALSO}.items()}
     given = {'const LOOK = ""': rules(), "const LETTERS = {}": letters}
-    text = source.read_text(encoding="utf-8")
+    text = "".join(source.read_text(encoding="utf-8") for source in sources)
     for place, value in given.items():
         text = text.replace(place, f"{place[:-2]}{json.dumps(value)}")
     return text

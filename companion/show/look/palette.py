@@ -59,7 +59,7 @@ GROUNDS = {"light": ("#ffffff", "#f5f7f9"), "dark": ("#121212", "#20262e")}
 TEXT = Ink("text", "#1f2429", "#e6ebf0")
 MUTED = Ink("muted", "#59626c", "#a9b4c0")
 RULE = Ink("rule", "#d5dbe1", "#3b4654")
-EDGE = Ink("edge", "#7d8790", "#808c98")  # of what has to be seen: 3:1 at least
+EDGE = Ink("edge", "#7a848d", "#808c98")  # of what has to be seen: 3:1 at least
 FOCUS = Ink("focus", "#1f5f99", "#82bdf2")
 POSITIVE = Ink("positive", "#2166ac", "#5aa9f0")
 NEGATIVE = Ink("negative", "#b35806", "#f0954a")
@@ -74,7 +74,7 @@ INKS = (
     *(WEIGHTS, ACTIVATIONS, CACHED, SURFACE),
 )
 
-MOST = {"light": 0.5, "dark": 0.4}  # how opaque the largest value of a figure is
+MOST = {"light": 0.5, "dark": 0.38}  # how opaque the largest value of a figure is
 
 
 def named(name: str) -> Axis | None:

@@ -2,9 +2,9 @@
 `make bench-gpu` writes.
 """
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from companion.fast.kernels.goals import GPU_GOALS, in_words
@@ -28,9 +28,11 @@ class GoalTable(Table):
     def __repr__(self) -> str:
         return "\n".join(filter(None, (super().__repr__(), self.machine)))
 
-    def _repr_html_(self) -> str:
-        line = f"<p>{html.escape(self.machine)}</p>" if self.machine else ""
-        return super()._repr_html_() + line
+    def html(self) -> str:
+        """The table, and the machine."""
+        return super().html() + (
+            f"<p>{escape(self.machine)}</p>" if self.machine else ""
+        )
 
 
 def gpu_goals(raw: Mapping[str, Any] | None = None) -> GoalTable:
@@ -42,7 +44,7 @@ def gpu_goals(raw: Mapping[str, Any] | None = None) -> GoalTable:
         rows.append((goal.name * (goal.name != last), str(goal), in_words(goal, raw)))
         last = goal.name
     machine = gpu_of(raw) if raw else ""
-    return GoalTable(("workload", "goal", "measured"), rows, machine)
+    return GoalTable(("workload", "goal", "measured"), rows, machine=machine)
 
 
 def newest() -> dict[str, Any] | None:

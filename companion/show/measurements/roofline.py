@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from companion.show.figures.plots import as_svg, plot
-from companion.show.figures.svg import ACCENT, SECOND, Figure, Number
+from companion.show.figures.plots import as_svg, plot, series
+from companion.show.figures.svg import Figure, Number
 
-PHASES = (("prefill", ACCENT, "o"), ("decode", SECOND, "s"))
+PHASES = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
@@ -73,19 +73,21 @@ def roofline_figure(
     multiplies matrices, in prefill and in decode.
     """
     roofline = machine_roofline(raw, dtype)
-    phases = {name: points(measured_steps(raw, name, dtype)) for name, _, _ in PHASES}
+    phases = {name: points(measured_steps(raw, name, dtype)) for name in PHASES}
     every = [point for found in phases.values() for point in found]
     left = min(x for x, _ in every) / 3
     right = max(3 * max(x for x, _ in every), 3 * roofline.ridge)
-    with plot(3.3) as (canvas, axes):
+    with plot(3.6) as (canvas, axes):
         corners = [left, roofline.ridge, right]
         roof = [roofline.attainable(x) / 1e9 for x in corners]
         axes.loglog(corners, roof, color="#000000", linewidth=1.5)
-        for name, color, marker in PHASES:
-            xs, ys = zip(*phases[name], strict=True)
-            giga = [y / 1e9 for y in ys]
-            axes.loglog(xs, giga, marker, color=color, markersize=6, label=name)
+        for number, (name, found) in enumerate(phases.items()):
+            xs, ys = zip(*found, strict=True)
+            look = series(number) | {"linestyle": "none", "label": name}
+            axes.loglog(xs, [y / 1e9 for y in ys], **look)
         name_ceilings(axes, roofline, left, right)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.set_xlabel("FLOPs per byte")
         axes.set_ylabel("GFLOP/s")
         axes.legend(loc="lower right", frameon=False)
@@ -112,7 +114,7 @@ def name_ceilings(axes: Any, roofline: Roofline, left: float, right: float) -> N
     high = roofline.flops_per_second / 1e9
     label = f"products: {high:,.0f} GFLOP/s"
     place = {"textcoords": "offset points"}
-    axes.annotate(label, (right, high), (0, 5), ha="right", **place)
+    axes.annotate(label, (right, high), (0, 12), ha="right", **place)
     middle = (max(left, 0.5) * roofline.ridge) ** 0.5  # right of decode's points
     start = roofline.attainable(middle) / 1e9
     label = f"memory:\n{roofline.bytes_per_second / 1e9:,.0f} GB/s"

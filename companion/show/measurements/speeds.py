@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from companion.show.figures.svg import COLORS, Figure, Number, box, svg, text
+from companion.show.figures.svg import TINTS, Figure, Number, box, frame, svg, text
+from companion.show.look.palette import TEXT
 
-WHOSE = dict(zip(("companion", "hugging face", "llama.cpp"), COLORS, strict=False))
+WHOSE = dict(zip(("companion", "hugging face", "llama.cpp"), TINTS[1:], strict=True))
 WIDTH, ROW, BAR = 340, 40, 14
 
 
@@ -54,7 +55,7 @@ def machine_of(raw: Mapping[str, Any]) -> str:
 def speeds_figure(panels: Mapping[str, Sequence[Speed]], caption: str) -> Figure:
     """A panel of horizontal bars for each name, with a scale of its own. A thin line
     from the slowest round to the fastest crosses the end of each bar, and a high one
-    stands at the form's bound.
+    stands at the form's bound. The package's own have a thick frame.
 
     Raises: ValueError for a form of nobody in `WHOSE`.
     """
@@ -71,24 +72,28 @@ def panel(name: str, found: Sequence[Speed]) -> str:
     scale = WIDTH / max(max(speed.most, speed.bound or 0) for speed in found)
     body = [text(0, 10, name, anchor="start", extra='font-weight="600"')]
     for i, speed in enumerate(found):
-        top, color = 34 + i * ROW, WHOSE[str(owner(speed.name))]
+        top, whose = 34 + i * ROW, str(owner(speed.name))
         body.append(text(0, top, speed.name, anchor="start", size=12))
         body.append(text(WIDTH, top, written(speed), anchor="end", size=12))
         width = round(speed.median * scale, 1)
-        body.append(box(0, top + 9, width, BAR, opacity=0.55, color=color))
-        body.append(line(speed.least * scale, top + 16, speed.most * scale, top + 16))
+        body.append(box(1, top + 9, width, BAR, tint=WHOSE[whose]))
+        if whose == "companion":
+            body.append(frame(1, top + 9, width, BAR))
+        body.append(
+            line(1 + speed.least * scale, top + 16, 1 + speed.most * scale, top + 16)
+        )
         if speed.bound:
-            x = speed.bound * scale
+            x = 1 + speed.bound * scale
             body.append(line(x, top + 8, x, top + 26, width=2))
     height = 34 + len(found) * ROW
-    return svg(WIDTH + 2, height, "".join(body), in_words(name, found))
+    return svg(WIDTH + 3, height, "".join(body), in_words(name, found))
 
 
 def line(x1: Number, y1: Number, x2: Number, y2: Number, width: Number = 1.2) -> str:
     """A line in the page's text color."""
     return (
         f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-        f'stroke="currentColor" stroke-width="{width:g}"/>'
+        f'stroke="{TEXT}" stroke-width="{width:g}"/>'
     )
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from matplotlib.figure import Figure as Canvas
@@ -54,3 +56,22 @@ def test_curves_are_the_same_every_time():
         return show.curves([1, 2], line, x_label="x", y_label="y", alt="a", caption="c")
 
     assert draw()._repr_html_() == draw()._repr_html_()
+
+
+def test_curves_are_told_apart_without_color_and_ours_are_thick():
+    lines = {name: torch.tensor([0.0, 1.0]) for name in "abcd"}
+    figure = show.curves(
+        [1, 2], lines, x_label="x", y_label="y", alt="a", caption="c", ours="b"
+    )
+    looks = re.findall(
+        r'<path d="[^"]+" clip-path[^>]*style="([^"]*stroke-width: [13]\.[^"]*)"',
+        figure.panels[0],
+    )
+    looks = [look for look in looks if "stroke: var(--look-text" in look]
+    assert len(set(looks)) == 4
+    assert ["stroke-width: 3.2" in look for look in looks] == [
+        False,
+        True,
+        False,
+        False,
+    ]

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure as Canvas
 from companion import show
 from companion.show.figures.curves import logarithmic, rounded, thousands
 from companion.show.figures.plots import name_ends
-from companion.show.figures.svg import COLORS
 
 LINES = {
     "square": {1024: 1.0, 2048: 4.0, 4096: 16.0},
@@ -22,8 +21,8 @@ def draw(lines=LINES):
 
 def points(drawn, curve):
     """Where the points of a curve stand in the picture."""
-    paths = re.findall(rf'<path d="([^"]+)"[^>]*stroke: {COLORS[curve]}', drawn)
-    numbers = map(float, re.findall(r"[\d.]+", paths[0]))
+    paths = re.findall(r'<path d="([^"]+)" clip-path[^>]*stroke-width: 1.5', drawn)
+    numbers = map(float, re.findall(r"[\d.]+", paths[curve]))
     return [*zip(numbers, numbers, strict=True)]
 
 

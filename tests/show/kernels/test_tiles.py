@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from companion import fast, scaled_dot_product_attention, show
 from companion.show.kernels.tiles import Tile
+from companion.show.look.palette import EDGE
 
 
 def tiled(query, key, value, is_causal, scale, transposed=False):
@@ -50,9 +51,12 @@ class TestTiles:
         for panel, cells in zip(figure.panels, (49, 37), strict=True):
             assert 'role="img"' in panel
             assert "#000" not in panel
-            opacities = re.findall(r'fill-opacity="(0\.\d+)"', panel)
-            assert opacities.count("0.40") == 28
-            assert opacities.count("0.08") == cells - 28
+            tints = re.findall(r'fill-opacity="(0\.\d+)"', panel)
+            assert tints.count("0.34") + tints.count("0.20") == 28
+            # the outline of the matrix, and what was computed and is crossed out
+            assert tints.count("0.00") == 1 + cells - 28
+            strokes = re.findall(rf'"M[^"]+" stroke="{re.escape(str(EDGE))}"/>', panel)
+            assert len(strokes) == cells - 28
         steps = re.findall(r'font-size="15"[^>]*>(\d+)<', figure.panels[1])
         assert steps == ["1", "2", "3", "4", "5", "6"]
         assert 'x="26" y="150" width="52" height="78" fill="none"' in figure.panels[1]

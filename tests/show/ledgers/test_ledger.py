@@ -105,7 +105,7 @@ class TestLedger:
         )
         assert ledger.steps[0].symbols == "(q_len, kv_len)"
         assert "(q_len, head_dim)" in repr(ledger)
-        assert "(q_len, head_dim)" in ledger._repr_html_()
+        assert 'aria-label="shape 2 q_len, 3 head_dim"' in ledger._repr_html_()
 
     def test_names_that_would_be_guesses_are_refused(self):
         with pytest.raises(ValueError, match="one size"):
@@ -471,8 +471,9 @@ class TestTables:
         ]  # fmt: skip
         drawn = table._repr_html_()
         assert '<td data-label="read" class="number">10.8 MB</td>' in drawn
-        assert '(1, 5, 576)<br><span class="axes">(1, 5, hidden)</span></td>' in drawn
-        assert 'class="companion-ledger companion-steps"' in drawn
+        assert 'aria-label="shape 1, 5, 576 hidden" data-sizes="(1, 5, 576)"' in drawn
+        assert '>(1, 5, <span class="axis" data-axis="m"' in drawn
+        assert 'class="companion-ledger companion-cards"' in drawn
         assert "(1, 5, 576)  (1, 5, hidden)" in repr(table)
 
     def test_table_is_compact(self):

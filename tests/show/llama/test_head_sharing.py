@@ -9,9 +9,10 @@ def test_head_sharing_draws_a_line_from_each_query_head():
     figure = show.head_sharing(maps, "c")
     drawn = figure._repr_html_()
     assert drawn.count("<rect") == 2 * (4 + 2)
-    # query head 1 stands at 84; it reads head 0 at 66, or head 1 at 138
-    assert drawn.count("M84 52 L66 82") == 1
-    assert drawn.count("M84 180 L138 210") == 1
+    # query head 1 stands at 102; it reads head 0 at 84, or head 1 at 156
+    assert drawn.count("M102 52 L84 82") == 1
+    assert drawn.count("M102 180 L156 210") == 1
+    assert drawn.count("stroke-dasharray") == 2 * 2  # what head 1 is read by
     assert "tiled: query heads 0 to 3 read [0, 1, 0, 1]" in figure.alt
 
 

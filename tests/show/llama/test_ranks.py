@@ -55,12 +55,12 @@ def test_the_figure_tells_every_piece_and_sum(ranks):
     assert "down_proj (16, 24) by columns, on each rank (16, 12)" in figure.alt
     assert figure.alt.count("a sum over the ranks") == 2
     [drawn] = figure.panels
-    # two in the legend, two norms, two in each of seven matrices and of two sums
-    assert drawn.count("<rect") == 2 + 2 + 14 + 4
+    # two in the legend, two norms, seven matrices and two pieces of each, two of two sums
+    assert drawn.count("<rect") == 2 + 2 + 7 + 14 + 4
     assert "Σ" not in show.shares_figure(held, [], "").panels[0]
 
 
-def test_more_ranks_than_colors(ranks):
+def test_more_ranks_than_tints(ranks):
     with pytest.raises(ValueError, match="5 ranks"):
         show.shares_figure([ranks[0][0]] * 5, [], "")
 

@@ -5,6 +5,7 @@ import roofline as benchmark
 import torch
 
 from companion import LlamaConfig, show
+from companion.show.look.palette import INKS, TEXT
 from companion.show.measurements.predictions import predicted
 from companion.show.measurements.roofline import (
     Roofline,
@@ -124,8 +125,9 @@ class TestFigure:
     def test_it_follows_the_page(self):
         (drawn,) = show.roofline_figure(RAW, caption="measured").panels
         assert 'aria-label="Roofline' in drawn
-        assert "currentColor" in drawn
-        assert "#000000" not in drawn
+        assert f'fill="{TEXT}"' in drawn
+        colors = set(re.findall(r"#[0-9a-f]{6}", drawn))
+        assert colors <= {ink.light for ink in INKS}
         for label in ("prefill", "decode", "10 GB/s", "products: 100 GFLOP/s"):
             assert re.search(rf">\s*{label}\s*<", drawn), label
 
