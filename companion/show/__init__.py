@@ -20,6 +20,7 @@ from companion.show.figures.bars import bars, stacked_bars
 from companion.show.figures.curves import curves, growth
 from companion.show.figures.heatmaps import mask_figure, weights_figure
 from companion.show.figures.matrices import equation, grid_of_products
+from companion.show.figures.shape_legend import shape_legend
 from companion.show.figures.shape_row import shapes_figure
 from companion.show.interactive.attention_explorer import attention_explorer
 from companion.show.interactive.cache_film import cache_film
@@ -27,7 +28,9 @@ from companion.show.interactive.gpu_tile import gpu_tile
 from companion.show.interactive.gqa_slider import gqa_slider
 from companion.show.interactive.head_atlas import head_atlas
 from companion.show.interactive.head_split import head_split
+from companion.show.interactive.layer_xray import layer_xray
 from companion.show.interactive.matmul_explorer import matmul_explorer
+from companion.show.interactive.model_xray import model_xray
 from companion.show.interactive.online_softmax import online_softmax_film
 from companion.show.interactive.ranks_explorer import ranks_explorer
 from companion.show.interactive.roofline_explorer import roofline_explorer
@@ -91,6 +94,7 @@ __all__ = [
     "head_split",
     "launches",
     "layer_picture",
+    "layer_xray",
     "ledger",
     "line_for_line",
     "llama_axes",
@@ -100,6 +104,7 @@ __all__ = [
     "matmul_explorer",
     "measured",
     "messages",
+    "model_xray",
     "module_tree",
     "online_softmax_film",
     "peak_bytes",
@@ -112,6 +117,7 @@ __all__ = [
     "roofline_figure",
     "rope_dial",
     "rotation_figure",
+    "shape_legend",
     "shapes_figure",
     "shares_figure",
     "source",

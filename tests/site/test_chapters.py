@@ -63,7 +63,7 @@ def test_figures_are_numbered(chapter):
     """Each with its chapter's number and its own, and an anchor of that name."""
     numbers = chapter.page.evaluate(
         """() => [...document.querySelectorAll("article figure.companion-figure")]
-          .map(node => [node.id, node.querySelector(".number")?.textContent])"""
+          .map(node => [node.id, node.querySelector("figcaption .number")?.textContent])"""
     )
     chapters = {number.rsplit(".", 1)[0] for _, number in numbers if "." in number}
     assert len(chapters) <= 1

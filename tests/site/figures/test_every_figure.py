@@ -7,6 +7,7 @@ from pathlib import Path
 
 import browse
 import pytest
+import tiny
 from alone import document
 from browse import PHONE, Visit
 
@@ -23,6 +24,18 @@ SMOLLM2 = LlamaConfig(
     num_key_value_heads=3,
     tie_word_embeddings=True,
 )
+
+
+class Letters:
+    """A tokenizer whose tokens are letters."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(map(chr, ids))
+
+
 FIGURES: dict[str, Callable[[], Interactive]] = {
     "attention_explorer": lambda: show.attention_explorer("One head: `heads`."),
     "cache_film": lambda: show.cache_film(LlamaConfig(), "A cache of `kv_len` slots."),
@@ -30,6 +43,10 @@ FIGURES: dict[str, Callable[[], Interactive]] = {
         {"Llama 2": LlamaConfig(), "SmolLM2": SMOLLM2}, "Share `heads`."
     ),
     "head_split": lambda: show.head_split("From `hidden` to `heads`."),
+    "layer_xray": lambda: show.layer_xray(tiny.model(), tiny.ids(1, 5), "`hidden`."),
+    "model_xray": lambda: show.model_xray(
+        tiny.model(), Letters(), "Paris", "Tokens of `hidden`."
+    ),
     "online_softmax_film": lambda: show.online_softmax_film("A row, in tiles of keys."),
     "ranks_explorer": lambda: show.ranks_explorer(SMOLLM2, "A model over ranks."),
 }
@@ -62,7 +79,7 @@ ALIVE = """tag => {
   const figure = document.querySelector(tag);
   const seen = node => !!node?.checkVisibility() && node.getBoundingClientRect().height > 0;
   const live = seen(figure.shadowRoot?.querySelector(".live"));
-  return {live, still: [...figure.children].some(node => node.matches("svg") && seen(node))};
+  return {live, still: [...figure.querySelectorAll("svg")].some(seen)};
 }"""
 # The control that has the focus: its number, whether a line says so, and whether words name it.
 FOCUSED = """tag => {
