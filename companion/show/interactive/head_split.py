@@ -68,11 +68,10 @@ def panel(
             body.append(text(*place, f"{axes[0]} {number}", anchor="start", size=13))
         wrong = block != right[number] if axes[0] == "head" else block < 0
         for (i, j), cell in numpy.ndenumerate(block.numpy()):
-            place = LEFT + j * CELL, top + i * CELL, CELL, CELL
-            body.append(box(*place, tint=TOKENS[cell // hidden % len(TOKENS)]))
-            body.append(
-                text(place[0] + CELL / 2, place[1] + CELL / 2, str(cell), size=13)
-            )
-            body.append(frame(*place) if wrong[i, j] else "")
+            x, y = LEFT + j * CELL, top + i * CELL
+            tint = TOKENS[cell // hidden % len(TOKENS)]
+            body.append(box(x, y, CELL, CELL, tint=tint))
+            body.append(text(x + CELL / 2, y + CELL / 2, str(cell), size=13))
+            body.append(frame(x, y, CELL, CELL) if wrong[i, j] else "")
     said = f"{name}, {tuple(cells.shape)}: {cells.tolist()}"
     return svg(LEFT + columns * CELL + 60, TOP + blocks * high, "".join(body), said)
