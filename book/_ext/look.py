@@ -55,7 +55,7 @@ def add_scripts(
     """Load on a page what its figures need, and nothing on a page without one."""
     wanted = sorted(set(ELEMENT.findall(context.get("body", ""))))
     for name in ["figure", *wanted] if wanted else []:
-        app.add_js_file(f"{SCRIPTS}/{name}.js", loading_method="defer", priority=900)
+        app.add_js_file(f"{SCRIPTS}/{name}.js", loading_method="defer", priority=900, blocking="render")
 
 
 class NumberFigures(SphinxPostTransform):

@@ -58,7 +58,7 @@
     static css = `
       .scores [role=grid] { display: flex; flex-wrap: wrap; width: auto; border-inline-start: 0; }
       .scores [role=gridcell] { width: 44px; margin: 22px 0 76px; border: 1px solid var(--look-edge); margin-inline-end: -1px; }
-      .scores .first { margin-inline-start: 8px; }
+      .scores .first { margin-inline-start: 6px; }
       .scores .read { background: none; color: var(--look-muted); border-style: dashed; } .scores .read.negative::before { display: none; }
       .scores .token { position: absolute; bottom: 100%; font-size: 13px; color: var(--look-text); white-space: nowrap; }
       .scores .bar { position: absolute; top: calc(100% + 50px); left: 9px; right: 9px; height: 0; transform: translateY(-100%); border: 1px solid var(--look-edge);
