@@ -6,7 +6,7 @@ import math
 
 from companion.show.look.palette import EDGE, named
 
-Point = tuple[float, float]
+Point = tuple[int | float, int | float]
 # Of each pattern: how wide it is drawn, and what SVG is told of its dashes.
 PATTERNS = {
     "dotted": (2.6, 'stroke-dasharray="0.1 4.4" stroke-linecap="round"'),

@@ -1,7 +1,7 @@
 """Hidden states, step below step, and the words that come out: the still of a model."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ LEFT, TOP, TOKEN, ROW = 72, 42, 57, 8  # all of it as wide as a phone
 BAR, SIZE = 178, 12
 
 
+@runtime_checkable
 class Words(Protocol):
     """What has the likeliest words with their shares."""
 

@@ -28,7 +28,7 @@ def largest(values: Tensor, dim: int) -> Tensor:
     return values.gather(dim, values.abs().argmax(dim, keepdim=True))
 
 
-def levels(values: Tensor, full: float) -> Int[Tensor, "..."]:
+def levels(values: Tensor, full: float | int) -> Int[Tensor, "..."]:
     """Whole numbers from -127 to 127, which `full` and beyond are; masked scores, which
     are -inf, are -128.
     """
