@@ -11,7 +11,7 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from companion.show.look.code import script
+from companion.show.look.code import PARTS, script
 from companion.show.look.legend import axes_figure
 from companion.show.look.palette import named
 from companion.show.look.stylesheet import stylesheet
@@ -44,9 +44,10 @@ def write_look(app: Sphinx) -> None:
 
 
 def names() -> list[str]:
-    """Every script of the package's interactive figures."""
+    """Every script of the package's interactive figures, those that are sent as one under their first."""
     found = files("companion.show.interactive").iterdir()
-    return sorted(each.name[:-3] for each in found if each.name.endswith(".js"))
+    scripts = {each.name[:-3] for each in found if each.name.endswith(".js")}
+    return sorted(scripts - {part for _, *others in PARTS.values() for part in others})
 
 
 def add_scripts(
@@ -55,7 +56,12 @@ def add_scripts(
     """Load on a page what its figures need, and nothing on a page without one."""
     wanted = sorted(set(ELEMENT.findall(context.get("body", ""))))
     for name in ["figure", *wanted] if wanted else []:
-        app.add_js_file(f"{SCRIPTS}/{name}.js", loading_method="defer", priority=900, blocking="render")
+        app.add_js_file(
+            f"{SCRIPTS}/{name}.js",
+            loading_method="defer",
+            priority=900,
+            blocking="render",
+        )
 
 
 class NumberFigures(SphinxPostTransform):

@@ -17,8 +17,8 @@ METADATA = {
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
 
-# What the first figure brings along for notebooks that are open in Jupyter; pages have it as files. sanitize.cfg
-# says the same to nbval.
+# What the first figure brings along for notebooks that are open in Jupyter; pages have it as files.
+# sanitize.cfg tells nbval the same.
 LOOK = re.compile(r"<(style|script) data-look>.*?</\1>", re.DOTALL)
 
 

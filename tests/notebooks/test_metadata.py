@@ -15,7 +15,7 @@ LOCAL_PATH = re.compile(
 )
 # What a cell is for, which book/_ext/cells.py folds by, and Jupyter by the metadata beside it.
 KINDS = {"setup", "check", "source", "figure"}
-OTHER_TAGS = {"remove-cell", "raises-exception", "columns"}
+OTHER_TAGS = {"remove-cell", "remove-input", "raises-exception", "columns"}
 UNCHECKED = {"nbval-skip", "nbval-ignore-output", "NBVAL_SKIP", "NBVAL_IGNORE_OUTPUT"}
 
 
@@ -107,7 +107,7 @@ def unknown_kinds(notebook):
 
 def folded_otherwise_in_jupyter(notebook):
     """A cell that is no lesson is folded there too."""
-    folds = KINDS | {"remove-cell"}
+    folds = KINDS | {"remove-cell", "remove-input"}
     return [
         f"cell {cell['execution_count']}, {sorted(tags(cell))}, needs jupyter.source_hidden as its tags say"
         for cell in code_cells(notebook)

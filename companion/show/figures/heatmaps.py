@@ -101,7 +101,7 @@ def mask_figure(masks: Sequence[tuple[str, Tensor]], caption: str) -> Figure:
     crossed out may not.
     """
     panels = tuple(mask_panel(name, mask) for name, mask in masks)
-    names = ", ".join(name for name, _ in masks)
+    names = ", ".join(f"{name} {tuple(mask.shape)}" for name, mask in masks)
     return Figure(panels, f"Masks: {names}", caption)
 
 

@@ -12,6 +12,7 @@ from companion.show.figures.svg import KINDS, Number, letter
 from companion.show.look.palette import EDGE, named
 
 LEAST, MOST = 3, 14  # the side of an axis of 1, pixels for a doubling
+SLANT = 0.45  # of its length, to the right and up: a side that leads away
 
 
 def shape_text(
@@ -35,6 +36,11 @@ def shape_text(
     )
 
 
+def side_of(size: int, doubling: float) -> float:
+    """How long a side is that stands for an axis of this size."""
+    return LEAST + doubling * math.log2(max(size, 1))
+
+
 @dataclass(frozen=True)
 class ShapeBox:
     """A tensor as a box: its last axis across, the one before it down, the one before that
@@ -49,7 +55,7 @@ class ShapeBox:
         """The side of the axis at a place from the end (-1 is the last)."""
         if len(self.sizes) < -place:
             return 0 if place == -3 else LEAST
-        return LEAST + self.doubling * math.log2(max(self.sizes[place], 1))
+        return side_of(self.sizes[place], self.doubling)
 
     @property
     def wide(self) -> float:
@@ -65,7 +71,7 @@ class ShapeBox:
     def deep(self) -> float:
         """Pixels to the right and up, for the third axis from the end."""
         several = len(self.sizes) > 2 and self.sizes[-3] > 1
-        return 0.45 * self.length(-3) if several else 0
+        return SLANT * self.length(-3) if several else 0
 
     def drawn(self, x: Number, y: Number, kind: str = "activations") -> str:
         """The box, its front's lower left corner there."""
@@ -100,8 +106,8 @@ def doubling_of(shapes: Sequence[Sequence[int]], wide: Number, high: Number) -> 
         across, down, deep = (
             math.log2(max(n, 1)) for n in (*reversed(sizes[-3:]), 1, 1, 1)[:3]
         )
-        found.append((wide - 2 * LEAST) / max(across + 0.45 * deep, 1))
-        found.append((high - 2 * LEAST) / max(down + 0.45 * deep, 1))
+        found.append((wide - 2 * LEAST) / max(across + SLANT * deep, 1))
+        found.append((high - 2 * LEAST) / max(down + SLANT * deep, 1))
     return min(found)
 
 

@@ -8,8 +8,8 @@
   const CELLS = 16, WIDE = 192, CELL = 28;  // cells, px of the heat map, px of a cell at most
   const [LEFT, TOP, BELOW, SLANT] = [26, 10, 16, 0.45];
 
-  // As companion.show.figures.boxes has it: 4.5 px for each doubling.
-  const side = size => 4 + 4.5 * Math.log2(Math.max(size, 1));
+  // As companion.show.figures.shapes has it: 4.5 px for each doubling.
+  const side = size => 3 + 4.5 * Math.log2(Math.max(size, 1));
 
   // The last two axes face the reader, the heads lead away.
   function sides(sizes) {

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from companion.cache import KVCache
 from companion.decoder import LlamaDecoderLayer
 from companion.model import LlamaForCausalLM
-from companion.show.figures.boxes import panel
-from companion.show.figures.svg import Figure
+from companion.show.figures.shapes import ShapeBox, shape_text
+from companion.show.figures.svg import Figure, svg, text
 from companion.show.interactive.element import Interactive
 from companion.show.interactive.model_xray import stations_of
 from companion.show.interactive.pixels import levels, packed, pooled
@@ -20,6 +20,8 @@ from companion.show.ledgers.ledger import ledger
 from companion.show.llama.layer_call import Made, record
 from companion.show.llama.stations import STATIONS
 from companion.show.tables import Code, Table, amount, table
+
+DOUBLING = 4.5  # px for each doubling of an axis
 
 
 def layer_xray(
@@ -56,13 +58,26 @@ def layer_xray(
         },
     }
     panels = "".join(
-        panel(box.name, made.value.shape, box.axes, box.kind)
+        panel(box.name, tuple(made.value.shape), box.axes, box.kind)
         for box, made in zip(boxes, prefill, strict=True)
     )
     alt = f"The {len(boxes)} tensors of decoder layer {layer_idx}, in order, with their shapes"
     still = Figure((f'<div class="panels">{panels}</div>',), alt, caption)
     every = as_table(boxes, prefill, decode)
     return Interactive("layer-xray", trace, still, every)
+
+
+def panel(name: str, sizes: tuple[int, ...], axes: tuple[str, ...], kind: str) -> str:
+    """A tensor as a box, under its name and its shape."""
+    box = ShapeBox(sizes, axes, DOUBLING)
+    low = 34 + box.deep + box.high
+    body = [
+        text(0, 8, name, anchor="start", size=12.5, extra='font-weight="600"'),
+        shape_text(0, 24, sizes, axes),
+        box.drawn(3, low, kind),
+    ]
+    width = max(box.wide + box.deep + 8, 7.6 * len(name), 8.4 * len(str(sizes)))
+    return svg(width, low + 5, "".join(body), f"{name} {sizes}, {kind}")
 
 
 def inputs(

@@ -9,7 +9,8 @@ import tiny
 import torch
 
 from companion import show
-from companion.show.figures.boxes import SLANT, length
+from companion.show.figures.shapes import SLANT, side_of
+from companion.show.interactive.layer_xray import DOUBLING
 from companion.show.tables import amount
 
 
@@ -26,6 +27,10 @@ def xray(open_figure, recorded):
 
 def made(trace, call, step):
     return trace["calls"][call][step] or trace["calls"]["prefill"][step]
+
+
+def length(size):
+    return side_of(size, DOUBLING)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 9, 64, 576, 1536, 49152, 10**9])
