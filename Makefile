@@ -117,7 +117,7 @@ card: $(INSTALLED) ## draw the card that is shown where a page is shared
 
 # Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
 # first. What a part prints comes in one piece when it has ended, if make can do that (4.0 and newer).
-PARTS = plain typed compiled chapters bundled site kernels kernels-oldest lint
+PARTS = plain typed figures compiled chapters bundled site kernels kernels-oldest lint
 IN_ONE_PIECE = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: test
@@ -193,9 +193,16 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 	@$(BIN) pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg $(PARALLEL) -p no:cacheprovider $(NOTEBOOKS)
 
 .PHONY: site
-site: book ## the pages in a browser: links, console, phones, accessibility
+site: book chromium ## the pages in a browser: links, console, phones, accessibility
+	@$(BIN) pytest tests/site tests/print/test_paper.py tests/print/test_parts.py --ignore tests/site/figures -n $(JOBS)
+
+.PHONY: figures
+figures: $(INSTALLED) chromium ## the figures that respond, each alone in a browser: what they compute, beside torch
+	@$(PYTEST) tests/site/figures
+
+.PHONY: chromium
+chromium: $(INSTALLED)
 	@$(VENV)/bin/python tests/site/get_chromium.py
-	@$(BIN) pytest tests/site tests/print/test_paper.py tests/print/test_parts.py -n $(JOBS)
 
 .PHONY: page-figures
 page-figures: book ## what each built page weighs, shifts and shows first

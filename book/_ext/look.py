@@ -20,6 +20,7 @@ SCRIPTS = "figures"  # where they are, below _static
 FIGURE = re.compile(r'<figure class="companion-figure"(.*?)<figcaption>', re.DOTALL)
 ELEMENT = re.compile(r"<([a-z]+-[a-z-]+)><script type=\"application/json\">")
 SHAPE = re.compile(r'data-sizes="(\([\d, ]+\))" data-axes="([\w ]+)"')
+LETTER = '<span class="letter" aria-hidden="true">{}</span>'
 WORD = re.compile(r"\\text\{([a-z\\_]+)\}")
 
 
@@ -118,14 +119,26 @@ class Chips(SphinxPostTransform):
 
 
 def shapes_in(document: nodes.document) -> dict[str, list[str]]:
-    """The axes of each shape that the page's outputs give with them, where all give the same."""
+    """The axes of each shape that the page's outputs give with them, where all give the same.
+
+    A matrix, or a shape in which a size comes twice, can mean another tensor in prose.
+    """
     given: dict[str, set[str]] = {}
     for raw in document.findall(nodes.raw):
         for sizes, axes in SHAPE.findall(raw.astext()):
             given.setdefault(sizes, set()).add(axes)
     return {
-        sizes: axes.pop().split() for sizes, axes in given.items() if len(axes) == 1
+        sizes: axes.pop().split()
+        for sizes, axes in given.items()
+        if len(axes) == 1 and says_one_thing(sizes)
     }
+
+
+def says_one_thing(shape: str) -> bool:
+    """A shape of three axes at least, its sizes above 1 all different."""
+    sizes = re.findall(r"\d+", shape)
+    large = [size for size in sizes if size != "1"]
+    return len(sizes) > 2 and len(set(large)) == len(large)
 
 
 def chips_of(shape: str, axes: list[str]) -> list[nodes.Node]:
@@ -137,7 +150,7 @@ def chips_of(shape: str, axes: list[str]) -> list[nodes.Node]:
         if axis is None:
             made.append(nodes.Text(part))
             continue
-        letter = nodes.inline("", axis.letter, classes=["letter"])
+        letter = nodes.raw("", LETTER.format(axis.letter), format="html")
         size = nodes.inline("", part, classes=["size"])
         made.append(
             nodes.inline("", "", size, letter, classes=["axis", f"axis-{axis.letter}"])

@@ -10,15 +10,17 @@ document.addEventListener("DOMContentLoaded", () => {
     try { localStorage.setItem("wrap-code", on ? "yes" : "no"); } catch { /* a page from the disk may not store */ }
   }
 
-  // A block that does not overflow needs no button; one that is wrapped keeps it, to be unwrapped.
+  // A block that does not overflow needs no button; while all are wrapped, those keep theirs that had one.
   function offer() {
+    const wrapped = root.hasAttribute("data-wrap-code");
     for (const block of blocks) {
-      const pre = block.querySelector("pre");
+      const pre = block.querySelector("pre"), offered = block.querySelector(".wrap-code");
       const wide = pre.scrollWidth > pre.clientWidth + 1;
       block.toggleAttribute("data-wide", wide);
-      if (!wide || block.querySelector(".wrap-code")) continue;
+      if (offered) offered.hidden = !wide && !wrapped;
+      if (!wide || offered) continue;
       const button = Object.assign(document.createElement("button"), {type: "button", className: "wrap-code", title: "Wrap lines"});
-      button.setAttribute("aria-label", "Wrap long lines of code");
+      button.setAttribute("aria-label", "Wrap long lines in all code");
       button.setAttribute("aria-pressed", root.hasAttribute("data-wrap-code"));
       button.textContent = "↵";
       button.addEventListener("click", () => { wrap(!root.hasAttribute("data-wrap-code")); offer(); });

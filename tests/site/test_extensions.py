@@ -166,9 +166,13 @@ def document_with(*shapes):
 
 def test_a_shape_of_two_meanings_gets_no_axes():
     document = document_with(
-        ("(2, 3)", "q_len head_dim"), ("(4,)", "hidden"), ("(2, 3)", "q_len kv_len")
+        ("(1, 2, 3)", "batch q_len head_dim"),
+        ("(1, 4, 5)", "batch q_len hidden"),
+        ("(1, 2, 3)", "batch q_len kv_len"),
+        ("(2, 4)", "q_len kv_len"),
+        ("(1, 5, 5)", "batch q_len kv_len"),
     )
-    assert look.shapes_in(document) == {"(4,)": ["hidden"]}
+    assert look.shapes_in(document) == {"(1, 4, 5)": ["batch", "q_len", "hidden"]}
 
 
 def test_chips_in_prose_are_read_as_the_shape():

@@ -47,7 +47,7 @@
         weights: [q, q, ["q_len", "kv_len"]], output: [q, d, ["q_len", "head_dim"]],
       };
       this.matrices = Object.fromEntries(Object.entries(kinds).map(([name, [rows, columns, axes, kind]]) =>
-        [name, new Matrix({name, rows, columns, axes, kind, picks: (i, j) => this.pick(name, i, j)})]));
+        [name, new Matrix({name, rows, columns, axes, kind, picks: (i, j) => this.pick(name, i, j), takes: () => this.value.input.focus()})]));
       const node = name => this.matrices[name].node;
       this.sums = make("span", {class: "sums"});
       const row = (...nodes) => make("div", {class: "row"}, ...nodes);
@@ -55,6 +55,7 @@
         row(node("scores"), "→", make("div", {}, node("weights"), this.sums), "@", node("V"), "=", node("output")));
       this.steps = steps(STEPS, step => this.set({step, at: [["Q", "scores", "scores", "scores", "weights", "output"][step], 0, 0]}));
       this.value = number("", float32, value => this.edit(value), why => this.refuse(why));
+      this.value.input.addEventListener("keydown", event => ["Enter", "Escape"].includes(event.key) && this.back());
       this.scaled = toggle(`scale by 1/√${d}`, scaled => this.set({scaled}));
       this.causal = toggle("causal mask", causal => this.set({causal}));
       this.over = choice("softmax over", {keys: "keys", queries: "queries (wrong)"}, over => this.set({over}));
@@ -67,6 +68,12 @@
     pick(name, i, j) {
       const projection = "QKV".includes(name) ? `W_${name.toLowerCase()}` : this.state.projection;
       this.set({projection, at: [name === "W" ? projection : name, i, j]});
+    }
+
+    // From the field to the cell that it changes.
+    back() {
+      const [name, i, j] = this.state.at;
+      this.matrices[name.startsWith("W_") ? "W" : name].focus(i, j);
     }
 
     // A number of X or of the weights that was typed.
@@ -129,7 +136,7 @@
             + `${brief(100 * made.weights[i][j])}% of the value of “${other}”${state.over === "keys" ? "" : ". Each column sums to 1, not each row: no error, and wrong"}`;
         }
         case "output": return `output[${i}, ${j}] = weights[${i}] · V[:, ${j}] = ${sum(made.weights[i], column(made.V, j), made.output[i][j])}`;
-        case "X": return `X[${i}, ${j}] = ${brief(state.X[i][j])}: feature ${j} of “${row}”. Change it, and its row of Q, K and V changes, and no other`;
+        case "X": return `X[${i}, ${j}] = ${brief(state.X[i][j])}: feature ${j} of “${row}”. Change it (Enter), and its row of Q, K and V changes, and no other`;
         default: return `${name}[${i}, ${j}] = ${brief(state[name][i][j])}: what feature ${i} of each token adds to column ${j} of ${name.at(-1).toUpperCase()}`;
       }
     }

@@ -17,8 +17,8 @@
       slider.value = step;
       slider.setAttribute("aria-valuetext", names[step]);
       said.textContent = `${step + 1}/${names.length} ${names[step]}`;
-      back.disabled = step === 0;
-      on.disabled = step === names.length - 1;
+      back.setAttribute("aria-disabled", step === 0);  // and the focus stays
+      on.setAttribute("aria-disabled", step === names.length - 1);
     }
     function to(step) {
       goes(Math.min(Math.max(step, 0), names.length - 1));

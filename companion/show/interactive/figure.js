@@ -19,8 +19,9 @@
     button, select, input[type=text] { min-height: 44px; padding: 0 0.75rem; border: 1px solid var(--look-edge); border-radius: 4px;
       background: var(--look-activations); }
     button:not(:disabled), input[type=range], input[type=checkbox], input[type=radio], select { cursor: pointer; }
-    button:disabled { color: var(--look-muted); border-style: dashed; }
+    :is(button:disabled, button[aria-disabled=true]) { color: var(--look-muted); border-style: dashed; }
     input[type=text] { width: 7em; }
+    @media (pointer: coarse) { input[type=text], select { font-size: 16px; } .steps button { min-width: 44px; } }
     select { min-width: 0; max-width: 100%; text-overflow: ellipsis; }
     input[type=range] { min-width: 8rem; flex: 1 1 8rem; height: 44px; accent-color: var(--look-focus); }
     input[type=checkbox], input[type=radio] { width: 18px; height: 18px; margin: 0; accent-color: var(--look-focus); }
@@ -93,13 +94,15 @@
   function chip(content, axis) {
     const size = make("span", {class: "size"}, String(content));
     if (!LETTERS[axis]) return size;
-    const letter = String(content) in LETTERS ? null : make("span", {class: "letter"}, LETTERS[axis]);
+    const letter = String(content) in LETTERS ? null : make("span", {class: "letter", "aria-hidden": "true"}, LETTERS[axis]);
     return make("span", {class: "axis", "data-axis": LETTERS[axis], title: axis}, size, letter);
   }
 
+  // A shape is read out by its axes, as `look.chips` has it: "shape 2 q_len, 3 head_dim".
   function shape(sizes, axes) {
     const chips = sizes.flatMap((size, i) => [i ? ", " : "(", chip(size, axes[i])]);
-    return make("span", {class: "axes-shape"}, ...chips, sizes.length === 1 ? ",)" : ")");
+    const said = `shape ${sizes.map((size, i) => LETTERS[axes[i]] ? `${size} ${axes[i]}` : size).join(", ")}`;
+    return make("span", {class: "axes-shape", role: "img", "aria-label": said}, ...chips, sizes.length === 1 ? ",)" : ")");
   }
 
   // A figure: `start(trace)` gives its first state, `build(trace)` its parts once, `show(state, trace)` what changes.
@@ -135,8 +138,14 @@
     }
 
     // What the figure says about the state, or why it does not take an input; the state stays as it was.
+    // The same again is not said again, and the room that words once took is kept, so that nothing below them jumps.
     say(...words) {
-      this.readout.replaceChildren(...words);
+      const before = this.readout.textContent;
+      const next = make("span", {}, ...words);
+      if (next.textContent === before) return;
+      this.readout.replaceChildren(...next.childNodes);
+      const tall = this.readout.offsetHeight;
+      if (tall > (this.tallest ?? 0)) this.readout.style.minHeight = `${this.tallest = tall}px`;
     }
 
     refuse(why) {

@@ -52,7 +52,7 @@
       .beside { display: grid; grid-template-columns: auto minmax(0, 1fr); column-gap: 4px; color: var(--look-muted); font-size: 12px; line-height: 1; }
       .down { display: grid; grid-auto-rows: 1fr; align-items: center; text-align: end; }
       .across { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); grid-column: 2; text-align: center; padding: 3px 0; }
-      .ordered :is(.down, .across) { display: none; } .ordered .beside { grid-template-columns: minmax(0, 1fr); }
+      .ordered :is(.down, .across) { display: none; } .beside.ordered { grid-template-columns: minmax(0, 1fr); }
       .large .beside { width: max-content; --cell: min(27px, calc((100cqi - var(--words) * 1px - 12px) / var(--length))); color: var(--look-text); }
       .large .down { grid-auto-rows: var(--cell); } .large .across { grid-auto-columns: var(--cell); align-items: end; }
       .large .across span { writing-mode: vertical-rl; transform: rotate(180deg); justify-self: center; }

@@ -4,10 +4,11 @@
   if (parts.Matrix) return;
   const {make, brief, ink, shape} = parts;
 
-  // A grid of numbers, one tab stop, arrows from cell to cell. `picks(i, j)` hears where the pointer or the focus is.
+  // A grid of numbers, one tab stop, arrows from cell to cell. `picks(i, j)` hears where the pointer
+  // or the focus is, `takes(i, j)` that a cell is wanted by Enter.
   class Matrix {
-    constructor({name, rows, columns, axes = [], kind = "", picks = () => {}}) {
-      Object.assign(this, {name, rows, columns, picks});
+    constructor({name, rows, columns, axes = [], kind = "", picks = () => {}, takes = () => {}}) {
+      Object.assign(this, {name, rows, columns, picks, takes});
       this.cells = Array.from({length: rows}, (_, i) => Array.from({length: columns}, (_, j) => this.cell(i, j)));
       const style = `grid-template-columns: repeat(${columns}, auto); --rows: ${ink(axes[0])}; --columns: ${ink(axes[1])}`;
       this.grid = make("div", {role: "grid", "aria-label": `${name} (${rows}, ${columns})`, style},
@@ -28,6 +29,7 @@
 
     key(event, i, j) {
       const moves = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -j], End: [0, this.columns - 1 - j]};
+      if (["Enter", "F2"].includes(event.key)) this.takes(i, j);
       if (!moves[event.key]) return;
       event.preventDefault();
       const [down, right] = moves[event.key];
@@ -50,6 +52,7 @@
       this.cells.forEach((row, i) => row.forEach((cell, j) => {
         const value = values[i][j], hidden = hides(i, j);
         cell.textContent = write(value);
+        cell.setAttribute("aria-label", `row ${i}, column ${j}: ${hidden ? "masked" : write(value)}`);
         cell.classList.toggle("negative", value < 0 && !hidden);
         cell.classList.toggle("masked", hidden);
         cell.style.setProperty("--strength", Number.isFinite(value) ? Math.min(Math.abs(value) / (largest || 1), 1) : 1);
@@ -61,6 +64,7 @@
       this.cells.forEach((row, i) => row.forEach((cell, j) => {
         cell.classList.toggle("lit", !!lit(i, j));
         cell.classList.toggle("picked", !!picked(i, j));
+        cell.setAttribute("aria-selected", !!picked(i, j));
       }));
     }
   }

@@ -32,10 +32,10 @@ STEPS = {
 }
 AXES = {
     "embed_tokens": ("", "hidden"),
-    "q_proj": ("heads", "hidden"),
-    "k_proj": ("kv_heads", "hidden"),
-    "v_proj": ("kv_heads", "hidden"),
-    "o_proj": ("hidden", "heads"),
+    "q_proj": ("", "hidden"),  # rows of several heads, which are no axis of their own
+    "k_proj": ("", "hidden"),
+    "v_proj": ("", "hidden"),
+    "o_proj": ("hidden", ""),
     "gate_proj": ("", "hidden"),
     "up_proj": ("", "hidden"),
     "down_proj": ("hidden", ""),

@@ -13,7 +13,11 @@ def chip(content: str, axis: str) -> str:
     found, shown = named(axis), html.escape(content)
     if found is None:
         return shown
-    letter = "" if named(content) else f'<span class="letter">{found.letter}</span>'
+    letter = (
+        ""
+        if named(content)
+        else f'<span class="letter" aria-hidden="true">{found.letter}</span>'
+    )
     return (
         f'<span class="axis" data-axis="{found.letter}" title="{axis}">'
         f'<span class="size">{shown}</span>{letter}</span>'

@@ -11,7 +11,9 @@ from companion.show.look.palette import ALSO, AXES
 from companion.show.look.stylesheet import rules, stylesheet
 
 SENT: set[str] = set()  # in this kernel
-PARTS = {"figure": ("figure", "matrix", "controls", "plane")}  # scripts that are sent as one
+PARTS = {
+    "figure": ("figure", "matrix", "controls", "plane")
+}  # scripts that are sent as one
 
 
 def look_once() -> str:

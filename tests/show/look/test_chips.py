@@ -11,7 +11,7 @@ from companion.show.look.palette import ALSO, AXES
 def test_a_size_has_the_letter_of_its_axis_and_a_name_has_none(name, axis):
     assert chip("64", name) == (
         f'<span class="axis" data-axis="{axis.letter}" title="{name}">'
-        f'<span class="size">64</span><span class="letter">{axis.letter}</span></span>'
+        f'<span class="size">64</span><span class="letter" aria-hidden="true">{axis.letter}</span></span>'
     )
     assert chip(name, name) == (
         f'<span class="axis" data-axis="{axis.letter}" title="{name}">'

@@ -135,3 +135,24 @@ def test_nan_is_shown_and_not_hidden(explorer):
     )
     assert "nan" in cells.all_text_contents()
     assert not explorer.complaints
+
+
+def test_a_number_is_edited_by_the_keyboard_alone(explorer):
+    """Enter goes from the cell to its field, and from there back."""
+    cell = explorer.page.get_by_role("grid", name="X (2, 4)").get_by_role("gridcell")
+    cell.nth(0).focus()
+    explorer.page.keyboard.press("ArrowRight")
+    explorer.page.keyboard.press("Enter")
+    explorer.page.keyboard.type("7")
+    explorer.page.keyboard.press("Enter")
+    assert explorer.evaluate("figure => figure.state.X[0][1]") == 7
+    focused = "figure => figure.shadowRoot.activeElement.getAttribute('aria-label')"
+    assert explorer.evaluate(focused) == "row 0, column 1: 7"
+
+
+def test_a_masked_cell_says_so(open_figure):
+    shown = open_figure(show.attention_explorer("One head.", is_causal=True))
+    cells = shown.page.get_by_role("grid", name="scores (2, 2)").get_by_role("gridcell")
+    labels = [cell.get_attribute("aria-label") for cell in cells.all()]
+    assert labels[1] == "row 0, column 1: masked"
+    assert labels[0] == "row 0, column 0: 4.62"
