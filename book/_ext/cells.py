@@ -42,13 +42,14 @@ class FoldCells(SphinxPostTransform):
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
     ) -> None:
         """One line."""
-        cell.children = fold("set-up", "Set-up", [code, *output])
+        cell.children = fold("set-up", "Set-up", [code, *output], section_of(cell))
 
     def check(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
     ) -> None:
         """The line that its output says of itself."""
-        cell.children = fold("check", summary(output), [code, *output])
+        line, title = summary(output), section_of(cell)
+        cell.children = fold("check", line, [code, *output], title)
 
     def source(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
@@ -75,7 +76,8 @@ class FoldCells(SphinxPostTransform):
             for raw in part.findall(nodes.raw)
         )
         word = "figure" if drawn else "table"
-        cell.children = [*output, *fold("made-by", f"The code of this {word}", [code])]
+        line = f"The code of this {word}"
+        cell.children = [*output, *fold("made-by", line, [code], section_of(cell))]
 
 
 def kind_of(cell: nodes.container) -> str | None:
@@ -90,10 +92,24 @@ def halves(cell: nodes.container) -> tuple[nodes.Node, list[nodes.Node]]:
     return code, output
 
 
-def fold(name: str, line: str, content: list[nodes.Node]) -> list[nodes.Node]:
-    """A line that opens to the content."""
+def section_of(node: nodes.Node) -> str:
+    """The title of the section in which something is."""
+    while node is not None and not isinstance(node, nodes.section):
+        node = node.parent
+    titles = (
+        [] if node is None else [each for each in node if isinstance(each, nodes.title)]
+    )
+    return titles[0].astext() if titles else ""
+
+
+def fold(
+    name: str, line: str, content: list[nodes.Node], section: str
+) -> list[nodes.Node]:
+    """A line that opens to the content; who hears it, hears the section too, as many lines say the same."""
+    said = html.escape(f"{line}, in “{section}”" if section else line)
     opening = (
-        f'<details class="cell-fold {name}"><summary>{html.escape(line)}</summary>'
+        f'<details class="cell-fold {name}"><summary aria-label="{said}">'
+        f"{html.escape(line)}</summary>"
     )
     return [
         nodes.raw("", opening, format="html"),
@@ -122,7 +138,8 @@ def visit_listing(self: HTML5Translator, node: Listing) -> None:
         blocks = marked(*blocks)
     folded, docstrings = fold_docstrings("".join(blocks))
     toggle = (
-        '<label><input type="checkbox" class="docstrings"> docstrings</label>'
+        '<label><input type="checkbox" class="docstrings" '
+        f'aria-label="docstrings of {html.escape(names_in(node.astext()))}"> docstrings</label>'
         if docstrings
         else ""
     )
@@ -132,6 +149,11 @@ def visit_listing(self: HTML5Translator, node: Listing) -> None:
         f'<div class="highlight-python notranslate{" columns" * node["columns"]}">{folded}</div></div>\n'
     )
     raise nodes.SkipNode
+
+
+def names_in(source: str) -> str:
+    """The functions and classes of a listing."""
+    return ", ".join(re.findall(r"^(?:def|class) (\w+)", source, re.MULTILINE))
 
 
 def fold_docstrings(highlighted: str) -> tuple[str, int]:

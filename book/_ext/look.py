@@ -84,11 +84,20 @@ class NumberFigures(SphinxPostTransform):
 
 
 def numbered(drawn: str, number: str) -> str:
-    """A figure that others can point to, and its number in front of its caption."""
+    """A figure that others can point to, its number in front of its caption; who hears it, hears number and
+    caption first, and then what is in it.
+    """
     anchor = f"figure-{number.replace('.', '-')}"
     label = f'<span class="number">Figure {number}</span> '
+    named = (
+        f'role="group" aria-label="Figure {number}" aria-describedby="{anchor}-caption"'
+    )
+    drawn = re.sub('role="group" aria-label="[^"]*"', named, drawn, count=1)
+    drawn = drawn.replace(
+        "The same as a table", f"Figure {number} as a table, as it starts"
+    )
     return FIGURE.sub(
-        rf'<figure class="companion-figure" id="{anchor}"\1<figcaption>{label}',
+        rf'<figure class="companion-figure" id="{anchor}"\1<figcaption id="{anchor}-caption">{label}',
         drawn,
         count=1,
     )

@@ -147,11 +147,28 @@ def test_a_check_says_what_its_ledger_says():
 
 
 def test_figures_get_numbers_and_anchors():
-    drawn = '<figure class="companion-figure" role="group"><div></div><figcaption>Words</figcaption></figure>'
-    assert look.numbered(drawn, "2.3") == (
-        '<figure class="companion-figure" id="figure-2-3" role="group"><div></div>'
-        '<figcaption><span class="number">Figure 2.3</span> Words</figcaption></figure>'
+    drawn = (
+        '<figure class="companion-figure" role="group" aria-label="X &amp; more"><div></div>'
+        "<summary>The same as a table</summary><figcaption>Words</figcaption></figure>"
     )
+    assert look.numbered(drawn, "2.3") == (
+        '<figure class="companion-figure" id="figure-2-3" role="group" aria-label="Figure 2.3" '
+        'aria-describedby="figure-2-3-caption"><div></div>'
+        "<summary>Figure 2.3 as a table, as it starts</summary>"
+        '<figcaption id="figure-2-3-caption"><span class="number">Figure 2.3</span> Words'
+        "</figcaption></figure>"
+    )
+
+
+def test_a_fold_says_where_it_is_to_who_hears_it():
+    section = nodes.section("", nodes.title("", "Scores & scale"), nodes.container())
+    title = cells.section_of(section[1])
+    opening, _ = cells.fold("check", "✓ 1 equality", [], title)
+    assert (
+        '<summary aria-label="✓ 1 equality, in “Scores &amp; scale”">✓ 1 equality<'
+        in opening.astext()
+    )
+    assert cells.section_of(nodes.container()) == ""
 
 
 def document_with(*shapes):
@@ -178,7 +195,8 @@ def test_a_shape_of_two_meanings_gets_no_axes():
 def test_chips_in_prose_are_read_as_the_shape():
     chips = look.chips_of("(2, 16, 64)", ["q_len", "intermediate", "head_dim"])
     paragraph = nodes.paragraph("", "", *chips)
-    assert paragraph.astext() == "(2q, 16, 64d)"
+    assert text_of(paragraph.astext()) == "(2q, 16, 64d)"
+    assert paragraph.astext().count('class="letter" aria-hidden="true"') == 2
     assert [
         chip["classes"][1]
         for chip in paragraph.findall(nodes.inline)

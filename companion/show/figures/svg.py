@@ -217,12 +217,15 @@ def side(
 
 
 def letter(axis: str) -> str:
-    """The letter of an axis behind a size, in its color; of no axis nothing."""
+    """The letter of an axis behind a size, small and low, in its color; of no axis nothing."""
     found = named(axis)
     if found is None:
         return ""
-    look = 'font-style="italic" font-weight="600"'
-    return f'<tspan fill="{found.ink}" {look}>{found.letter}</tspan>'
+    look = (
+        f'fill="{found.ink}" font-size="0.85em" font-style="italic" font-weight="600"'
+    )
+    back = '<tspan dy="-3">\u200b</tspan>'  # to the line of what follows
+    return f'<tspan dy="3" {look}>{found.letter}</tspan>{back}'
 
 
 def legend(names: Sequence[str], tints: Sequence[Number] = TINTS) -> str:
