@@ -75,7 +75,13 @@ def weights_panel(
                 if weight
                 else masked(*place)
             )
-    alt = f"{title or 'attention weights'}: {rows} queries by {columns} keys"
+    alt = (
+        f"{title or 'attention weights'}: {rows} queries by {columns} keys; "
+        + "; ".join(
+            f"{query} most {keys[row.argmax()]}, {100 * row.max():.0f}%"
+            for query, row in zip(queries, head, strict=True)
+        )
+    )
     words = 9 * len(f"{title} ({rows}, {columns})") + 12
     size = left + max(columns * wide + 2, words), top + rows * high + 2
     return svg(*size, "".join(body), alt)
@@ -119,11 +125,21 @@ def mask_panel(name: str, mask: Tensor) -> str:
                 body.append(
                     text(place[0] + CELL / 2, place[1] + CELL / 2, "1", size=13)
                 )
-    alt = f"{name}: " + "; ".join(
-        "".join("1" if seen else "0" for seen in row) for row in mask.tolist()
+    alt = f"{name}: {rows} queries by {columns} keys; " + "; ".join(
+        f"query {i} sees {in_ranges(row)}" for i, row in enumerate(mask.tolist())
     )
     width = left + max(columns * CELL + 2, 8 * len(f"{name} ({rows}, {columns})") + 20)
     return svg(width, top + 2 + rows * CELL, "".join(body), alt)
+
+
+def in_ranges(seen: Sequence[bool]) -> str:
+    """The keys that may be attended, in words: "keys 0, 2 to 4"."""
+    keys = [j for j, may in enumerate(seen) if may]
+    starts = [j for j in keys if j - 1 not in keys]
+    ends = [j for j in keys if j + 1 not in keys]
+    pairs = zip(starts, ends, strict=True)
+    spans = [f"{a} to {b}" if b > a else f"{a}" for a, b in pairs]
+    return f"key{'s' * (len(keys) > 1)} {', '.join(spans)}" if keys else "no key"
 
 
 def heading(left: Number, name: str, shape: tuple[int, int]) -> str:

@@ -99,7 +99,8 @@ def equation(
         rows = highlight if len(values) == len(matrices[0][1]) else None
         along = {**AXES, **(axes or {})}.get(name, ())
         body.append(matrix(left, top, values, name, largest, along, highlight=rows))
-        label = f"{sign} {name} {tuple(values.shape)}".strip()
+        rows_said = "; ".join(", ".join(map(number, row)) for row in values.tolist())
+        label = f"{sign} {name} {tuple(values.shape)}: {rows_said}".strip()
         width = left + SIDE + max(values.shape[1] * CELL, 9 * len(name)) + 6
         panels.append(svg(width, height, "".join(body), label))
     words = " ".join(

@@ -126,7 +126,7 @@
       if (step >= this.rows) return this.say(...line, `after ${trace.tokens[token]} the likeliest word is ${word}, with ${(100 * share).toFixed(1)}%.`);
       const [size, most, place] = trace.peaks[step][token];
       const alone = Math.abs(most) > 15 * size ? ", beside which all others fade" : "";
-      this.say(...line, `${trace.tokens[token]}: the largest of its ${sizes.at(-1)} numbers is ${brief(most)} (feature ${place})${alone}; root mean square ${brief(size)}.`);
+      this.say(...line, `${trace.tokens[token]}: the largest of its ${sizes.at(-1)} numbers is ${brief(most)} (feature ${place})${alone}; root mean square ${brief(size)}. The head would say ${word}, ${(100 * share).toFixed(1)}%.`);
     }
   }
 

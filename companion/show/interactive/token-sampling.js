@@ -193,7 +193,8 @@
       this.table.classList.toggle("undrawn", !state.counts);
       this.prompt.show(state.prompt);
       for (const [name, field] of Object.entries(this.fields)) field.show(state[name]);
-      this.say(this.sentence(state, tokens[0], before[0], vocab));
+      const first = state.counts ? `${drawnOf(0, vocab)} drawn, ${tokens[0]} ${drawnOf(0, 1)} times. ` : "";
+      this.say(first + this.sentence(state, tokens[0], before[0], vocab));
     }
 
     // What each setting leaves, in the order in which they are applied.

@@ -16,6 +16,7 @@ def test_equation_draws_every_number():
     assert drawn.count("<rect") == numbers + sand + steps_of_the_scale
     assert "X (2, 4) @ W (4, 3) = Q (2, 3)" in figure.alt
     assert "<figcaption>c</figcaption>" in drawn
+    assert 'aria-label="X (2, 4): 1, 0, 2, 1; 0, 1, 1, 3"' in drawn
 
 
 def test_all_matrices_of_a_figure_have_one_scale_and_it_is_signed_where_they_are():

@@ -259,6 +259,7 @@ def test_each_cut_token_says_what_cut_it(sampling):
 
 def test_draws_fall_among_what_is_left(sampling):
     sampling.role("button", "draw 100 tokens").click()
+    assert sampling.readout.startswith("100 drawn, ")
     counts = sampling.evaluate("figure => [...figure.state.counts]")
     kept = sampling.evaluate("figure => figure.made.probabilities.map(x => x > 0)")
     assert sum(count for _, count in counts) == 100
