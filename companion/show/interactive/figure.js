@@ -51,7 +51,11 @@
     .matrix .lit { box-shadow: inset 0 0 0 2px var(--look-text); }
     .matrix .picked { box-shadow: inset 0 0 0 3px var(--look-focus); }
     @media (pointer: coarse) { .matrix [role=gridcell] { min-width: 44px; height: 44px; } }
-    @media (max-width: 480px) { .controls { gap: 0.25rem 1rem; } }
+    /* On a phone what is moved stands above what it moves, so that it does not move itself, and what is said stays in sight. */
+    @media (max-width: 480px) {
+      .controls { gap: 0.25rem 1rem; order: -1; }
+      .readout { position: sticky; bottom: 0; z-index: 2; max-height: 40vh; overflow-y: auto; border: 1px solid var(--look-edge); border-left-width: 3px; }
+    }
   `;
 
   // An element with attributes and children; what begins with "on" is a listener.

@@ -2,7 +2,7 @@
 (() => {
   if (customElements.get("roofline-explorer")) return;
   const Figure = customElements.get("shape-figure");
-  const {make, chip, Plane, quantity, choice} = Figure.parts;
+  const {make, chip, Plane, quantity, choice, select} = Figure.parts;
 
   const LONGEST = 2 ** 17, MOST = 2 ** 16, ROW = 16;
   const PREFIXES = ["", "k", "M", "G", "T", "P", "E", "Z"];
@@ -69,7 +69,8 @@
       table { flex: 1 1 300px; border-collapse: collapse; font-size: 14px; line-height: 1.25; font-variant-numeric: tabular-nums; } th, td { padding: 1px 0.5rem 1px 0; text-align: start; font-weight: 400; white-space: nowrap; }
       thead th { color: var(--look-muted); } td:last-child { width: 34%; padding: 0; } td.time { text-align: end; } tr.all > * { border-top: 1px solid var(--look-edge); }
       .bar { display: block; height: 12px; min-width: 1px; border: 1px solid var(--look-text); box-sizing: border-box; } .bar.FLOPs { background: var(--look-text); }
-      .bar.bytes { background: repeating-linear-gradient(135deg, var(--look-edge) 0 1px, transparent 1px 4px); } fieldset { flex: 1 1 100%; }`;
+      .bar.bytes { background: repeating-linear-gradient(135deg, var(--look-edge) 0 1px, transparent 1px 4px); } fieldset { flex: 1 1 100%; }
+      @media (max-width: 480px) { .readout { position: static; max-height: none; } }`;
 
     start({start}) {
       return {...start};
@@ -81,9 +82,9 @@
       this.q = size("q_len", "q", LONGEST);
       this.kv = size("kv_len", "kv", LONGEST);
       this.batch = size("batch", "batch", MOST);
-      const pick = (words, name, options) => choice(words, Object.fromEntries(Object.entries(options).map(([key, each]) => [key, each.label || key])), value => this.set({[name]: value}));
-      this.model = pick("a layer of", "model", models);
-      this.machine = pick("machine", "machine", machines);
+      const pick = (part, words, name, options) => part(words, Object.fromEntries(Object.entries(options).map(([key, each]) => [key, each.label || key])), value => this.set({[name]: value}));
+      this.model = pick(choice, "a layer of", "model", models);
+      this.machine = pick(select, "machine", "machine", machines);
       const taps = Object.entries(examples).map(([words, state]) => make("button", {type: "button", onclick: () => this.set(state)}, words));
       this.controls.append(...taps, this.q.node, this.kv.node, this.batch.node, this.model.node, this.machine.node);
       this.roof = make("div", {class: "roof"});
