@@ -77,10 +77,11 @@ def test_the_figure_counts_the_cells_that_each_run_computes():
     first, whole = figure.panels
     places = re.findall(r'<rect x="(\d+)" y="(\d+)"', first)
     assert len(places) == len(set(places)) == 17
-    assert max(places, key=lambda place: int(place[1]))[1] == str(24 + 4 * 30)
+    assert max(places, key=lambda place: int(place[1]))[1] == str(42 + 4 * 30)
     assert [first.count(f">{number}<") for number in (1, 2, 3)] == [3, 7, 5]
-    assert first.count(">·<") == 2
-    assert whole.count(">·<") == 10
+    crossed_out = re.compile(r'<path d="M\d+ \d+L\d+ \d+" stroke=')
+    assert len(crossed_out.findall(first)) == 2
+    assert len(crossed_out.findall(whole)) == 10
 
 
 def decode_step(model, token, cache):

@@ -25,16 +25,16 @@ class Scale:
     log: bool = False
     write: Callable[[Number], str] = "{:,g}".format
 
-    def part(self, value: Number) -> float:
+    def part(self, value: Number) -> Number:
         """How far along the scale a value is, from 0 to 1."""
         low, high, at = map(self.measure, (self.low, self.high, value))
         return (at - low) / (high - low)
 
-    def measure(self, value: Number) -> float:
+    def measure(self, value: Number) -> Number:
         """The value, or its logarithm."""
         return math.log10(value) if self.log else value
 
-    def ticks(self) -> list[float]:
+    def ticks(self) -> list[Number]:
         """Powers of ten, or round steps, at most seven."""
         low, high = self.measure(self.low), self.measure(self.high)
         size = 10.0 ** math.floor(math.log10((high - low) / 6))
@@ -68,7 +68,7 @@ class Plane:
         self.words(middle, self.height - 8, self.x.label)
         self.words(0, 6, self.y.label, "start")
 
-    def place(self, x: Number, y: Number) -> tuple[float, float]:
+    def place(self, x: Number, y: Number) -> tuple[Number, Number]:
         """Two values in pixels."""
         across = LEFT + self.x.part(x) * (self.width - LEFT - RIGHT)
         down = self.height - BOTTOM - self.y.part(y) * (self.height - TOP - BOTTOM)

@@ -36,7 +36,7 @@ def shape_text(
     )
 
 
-def side_of(size: int, doubling: float) -> float:
+def side_of(size: int, doubling: Number) -> Number:
     """How long a side is that stands for an axis of this size."""
     return LEAST + doubling * math.log2(max(size, 1))
 
@@ -49,26 +49,26 @@ class ShapeBox:
 
     sizes: tuple[int, ...]
     axes: tuple[str, ...]
-    doubling: float  # in pixels
+    doubling: Number  # in pixels
 
-    def length(self, place: int) -> float:
+    def length(self, place: int) -> Number:
         """The side of the axis at a place from the end (-1 is the last)."""
         if len(self.sizes) < -place:
             return 0 if place == -3 else LEAST
         return side_of(self.sizes[place], self.doubling)
 
     @property
-    def wide(self) -> float:
+    def wide(self) -> Number:
         """Pixels across, without the depth."""
         return self.length(-1)
 
     @property
-    def high(self) -> float:
+    def high(self) -> Number:
         """Pixels down, without the depth."""
         return self.length(-2)
 
     @property
-    def deep(self) -> float:
+    def deep(self) -> Number:
         """Pixels to the right and up, for the third axis from the end."""
         several = len(self.sizes) > 2 and self.sizes[-3] > 1
         return SLANT * self.length(-3) if several else 0
@@ -97,11 +97,11 @@ class ShapeBox:
         return f'<path d="{"".join(faces)}" {look}/>' + "".join(lines)
 
 
-def doubling_of(shapes: Sequence[Sequence[int]], wide: Number, high: Number) -> float:
+def doubling_of(shapes: Sequence[Sequence[int]], wide: Number, high: Number) -> Number:
     """Pixels for a doubling, so that every shape's box fits into that width and height: the
     scale that all boxes of a figure share.
     """
-    found: list[float] = [MOST]
+    found: list[Number] = [MOST]
     for sizes in shapes:
         across, down, deep = (
             math.log2(max(n, 1)) for n in (*reversed(sizes[-3:]), 1, 1, 1)[:3]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.model import LlamaForCausalLM
-from companion.tokenizers import Tokenizer
+from companion.show.llama.tokens import Tokenizer
 
 SEEN = str.maketrans(" \n\t\xa0", "␣⏎⇥⍽")
 

@@ -14,8 +14,8 @@ from companion.show.interactive.lens import Lens, lens, visible
 from companion.show.interactive.pixels import levels, pooled
 from companion.show.ledgers.ledger import Ledger, ledger
 from companion.show.ledgers.recorder import Step
+from companion.show.llama.tokens import Tokenizer
 from companion.show.tables import Table, amount, table
-from companion.tokenizers import Tokenizer
 
 CELLS = 72  # for each token and step
 FULL = 3  # what has its full color, in root mean squares of its token

@@ -4,7 +4,7 @@ attention lives in each.
 
 from dataclasses import dataclass
 
-from companion.show.figures.svg import TINTS, Figure, arrow, box, svg, text
+from companion.show.figures.svg import TINTS, Figure, Number, arrow, box, svg, text
 
 WIDTH, HIGH, GAP, EDGE = 340, 76, 26, 12
 
@@ -73,7 +73,7 @@ def chip_figure(caption: str) -> Figure:
     return Figure((svg(WIDTH, hbm + HIGH + 2, "".join(body), alt),), alt, caption)
 
 
-def drawn(level: Memory, left: int, top: int, width: int, tint: float) -> str:
+def drawn(level: Memory, left: int, top: int, width: int, tint: Number) -> str:
     """A memory: its name and size in a line, below them what it holds."""
     parts = [
         box(left, top, width, HIGH, tint=tint, radius=6),

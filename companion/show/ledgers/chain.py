@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from companion.show.figures.svg import EDGE, TEXT, Figure, box, svg, text
+from companion.show.figures.svg import EDGE, TEXT, Figure, Number, box, svg, text
 from companion.show.ledgers.equality import EqualityLedger
 
 HIGH, DOT, STEP = 58, 5, 15
@@ -27,7 +27,7 @@ def chain(stations: Mapping[str, EqualityLedger], caption: str) -> Figure:
     return Figure(tuple(panels), "; ".join(told), caption)
 
 
-def dot(x: float, y: float, exact: bool) -> str:
+def dot(x: Number, y: Number, exact: bool) -> str:
     """A claim: filled where it is exact."""
     look = (
         f'fill="{TEXT}"' if exact else f'fill="none" stroke="{EDGE}" stroke-width="2"'

@@ -17,7 +17,7 @@ from companion.exercises.costs import TIED, UNTIED
 from companion.show.ledgers.ledger import Ledger, ledger
 
 Lengths = tuple[int, int, int]  # batch, q_len, kv_len
-Term = tuple[int, int, int, int]  # a number, and the exponents of these
+Term = Sequence[int]  # a number, and the exponents of these
 Costs = dict[str, dict[str, list[list[Term]]]]
 FILE = Path(__file__).with_suffix(".json")
 MODELS = {"SmolLM2": TIED, "Llama 3 8B": UNTIED}
@@ -132,7 +132,7 @@ def step_polynomials(config: LlamaConfig, dtype: torch.dtype) -> Costs:
 
 def evaluated(terms: Sequence[Term], lengths: Lengths) -> int:
     """What the terms of a step add up to."""
-    return sum(each[0] * powers(each[1:], lengths) for each in terms)
+    return sum(count * powers((b, q, k), lengths) for count, b, q, k in terms)
 
 
 def recorded() -> dict[str, dict[str, Costs]]:

@@ -47,12 +47,12 @@ class Row:
     kind: str = ""
     adds: bool = False
 
-    def high(self, doubling: float) -> Number:
+    def high(self, doubling: Number) -> Number:
         """Pixels down to where the row ends."""
         tensors = max(box.high + box.deep for box in self.boxes(doubling)) + WORDS
         return HIGH + 6 + tensors if len(self.steps) > 1 else max(HIGH, tensors)
 
-    def boxes(self, doubling: float) -> list[ShapeBox]:
+    def boxes(self, doubling: Number) -> list[ShapeBox]:
         """The tensors as boxes."""
         return [ShapeBox(out.sizes, out.axes, doubling) for out in self.steps]
 
@@ -101,7 +101,7 @@ def legend(axes: Sequence[str]) -> str:
     return f'<div class="scale">{svg(WIDTH, 52 + 20 * lines, "".join(body) + drawn, words)}</div>'
 
 
-def panel(title: str, rows: list[Row], alt: str, doubling: float) -> str:
+def panel(title: str, rows: list[Row], alt: str, doubling: Number) -> str:
     """The rows under one another; the residual stream passes by on the left."""
     tops: list[Number] = [TOP]
     for row in rows:
@@ -120,7 +120,7 @@ def panel(title: str, rows: list[Row], alt: str, doubling: float) -> str:
     return svg(WIDTH, tops[-1] - GAP + 2, "".join(body), words)
 
 
-def drawn(row: Row, top: Number, doubling: float) -> str:
+def drawn(row: Row, top: Number, doubling: Number) -> str:
     """One row: its step, and the tensor beside it; of several steps each tensor below."""
     if len(row.steps) > 1:
         return at_once(row, top, doubling)
@@ -133,7 +133,7 @@ def drawn(row: Row, top: Number, doubling: float) -> str:
     )
 
 
-def at_once(row: Row, top: Number, doubling: float) -> str:
+def at_once(row: Row, top: Number, doubling: Number) -> str:
     """Steps that do not wait for one another: each above its tensor."""
     low = top + row.high(doubling) - WORDS
     parts = []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from companion.show.figures.svg import Figure, svg, text
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.look.palette import ACTIVATIONS, EDGE, TEXT
 
 RADIUS, MARGIN = 62, 24
@@ -57,7 +57,7 @@ def circle() -> str:
     )
 
 
-def arrow(x: float, y: float, strength: float, label: str) -> str:
+def arrow(x: Number, y: Number, strength: Number, label: str) -> str:
     """An arrow from the middle to (x, y), both from -1 to 1, y upwards, with a label;
     dashed where its strength is 0.
     """
