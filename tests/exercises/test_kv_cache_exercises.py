@@ -79,7 +79,7 @@ def test_the_figure_counts_the_cells_that_each_run_computes():
     assert len(places) == len(set(places)) == 17
     assert max(places, key=lambda place: int(place[1]))[1] == str(42 + 4 * 30)
     assert [first.count(f">{number}<") for number in (1, 2, 3)] == [3, 7, 5]
-    crossed_out = re.compile(r'<path d="M\d+ \d+L\d+ \d+" stroke=')
+    crossed_out = re.compile(r'<path d="M\d+ \d+L\d+ \d+" stroke="var\(--look-edge')
     assert len(crossed_out.findall(first)) == 2
     assert len(crossed_out.findall(whole)) == 10
 
