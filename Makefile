@@ -194,7 +194,8 @@ chapters: $(INSTALLED) ## the stored outputs of the notebooks are what their cel
 
 .PHONY: site
 site: book chromium ## the pages in a browser: links, console, phones, accessibility
-	@$(BIN) pytest tests/site tests/print/test_paper.py tests/print/test_parts.py --ignore tests/site/figures -n $(JOBS)
+	@$(BIN) pytest tests/site --ignore tests/site/figures -n $(JOBS)
+	@$(BIN) pytest tests/print/test_paper.py tests/print/test_parts.py
 
 .PHONY: figures
 figures: $(INSTALLED) chromium ## the figures that respond, each alone in a browser: what they compute, beside torch

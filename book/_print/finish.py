@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pikepdf
 from chapters import Chapter
-from edition import LICENSE, SUBJECT, Edition
+from imprint import LICENSE, SUBJECT, Edition
 from pikepdf import Name, OutlineItem
 
 KEYWORDS = "attention, transformer, llama, tensor shapes"

@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from chapters import Chapter
-from edition import QUESTION, Edition, facts
+from imprint import QUESTION, Edition, facts
 
 HERE = Path(__file__).parent
 

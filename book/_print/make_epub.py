@@ -11,12 +11,12 @@ from html import escape
 from pathlib import Path
 
 import chapters
-import edition
+import imprint
 import package
 import toc
 import xhtml
 from chapters import Chapter
-from edition import Edition
+from imprint import Edition
 
 HERE = Path(__file__).parent
 CONTAINER = (
@@ -31,8 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("site", type=Path, help="the built pages: _build/html")
     site = parser.parse_args().site
-    file = site / f"{edition.FILE_NAME}.epub"
-    about = edition.read()
+    file = site / f"{imprint.FILE_NAME}.epub"
+    about = imprint.read()
     book = chapters.chapters(site, toc.contents(), keep_tables=True)
     write(file, files_of(book, about, site), about.day)
     print(f"{file}: {len(book)} chapters, {file.stat().st_size / 1e6:.1f} MB")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import browse
 import chapters
-import edition
 import finish
 import front
+import imprint
 import matplotlib
 import toc
 from playwright.sync_api import Page, sync_playwright
@@ -30,8 +30,8 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     book = chapters.chapters(options.site, toc.contents())
-    about = edition.read()
-    file = options.site / f"{edition.FILE_NAME}.pdf"
+    about = imprint.read()
+    file = options.site / f"{imprint.FILE_NAME}.pdf"
     printed = print_twice(book, about, options.site, options.folder / "book.html")
     finish.finish(printed, book, about, file)
     print(f"{file}: {finish.summary(file)}")

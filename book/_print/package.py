@@ -4,7 +4,7 @@ import uuid
 from html import escape
 
 from chapters import Chapter
-from edition import LICENSE, QUESTION, SUBJECT, Edition, facts
+from imprint import LICENSE, QUESTION, SUBJECT, Edition, facts
 
 TYPES = {"xhtml": "application/xhtml+xml", "css": "text/css", "png": "image/png"}
 PROPERTIES = {"nav.xhtml": "nav", "cover.png": "cover-image"}
