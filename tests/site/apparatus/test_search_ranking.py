@@ -30,7 +30,7 @@ FIRST = {
     "q_len": "mask",
     "head_dim": "heads",
     "repeat_kv": "gqa",
-    "k_proj": "gqa",
+    "k_proj": "decoder_layer",
     "past_key_values": "kv_cache",
     "is_causal": "mask",
     "split_heads": "heads",
