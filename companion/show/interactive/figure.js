@@ -12,7 +12,7 @@
     slot { display: none; }
     @media print { :host .live { display: none; } slot { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; } }
     .stage, .controls { display: flex; flex-wrap: wrap; gap: 0.75rem 1.25rem; align-items: center; }
-    .readout { margin: 0; min-height: 3em; padding: 0.5rem 0.75rem; border-left: 3px solid var(--look-edge); background: var(--look-surface);
+    .readout { box-sizing: border-box; margin: 0; min-height: 4em; padding: 0.5rem 0.75rem; border-left: 3px solid var(--look-edge); background: var(--look-surface);
       overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
     .readout.refused { border-left-style: dotted; }
     button, select, input { font: inherit; color: inherit; }
