@@ -51,7 +51,7 @@
         .stage { grid-template-columns: minmax(0, 1fr); } .flow { grid-template-columns: minmax(0, 1fr); }
         .tokens, .below { grid-column: 1; } .names { display: none; } .tokens button { font-size: 12px; }
         .picture { height: 48px; } .picture .all { position: absolute; inset: 0 0 auto; height: calc(var(--rows) * 48px); top: calc(var(--row) * -48px); }
-        .row { display: none; } .head p { min-height: 2.9em; } .readout { min-height: 10.2em; }
+        .row { display: none; } .head p { min-height: 2.9em; } .readout { min-height: 14em; max-height: none; }
       }`;
 
     start({names, tokens}) {
