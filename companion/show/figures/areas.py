@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from companion.show.figures.svg import Figure, Number, box, svg, text
+from companion.show.figures.frames import box
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.tables import amount
 
 SIDE, HEAD = 150, 44  # of the largest square, and the lines above each, in px

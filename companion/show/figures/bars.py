@@ -4,17 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from companion.show.figures.svg import (
-    MONO,
-    TINTS,
-    Figure,
-    Number,
-    box,
-    check_tints,
-    legend,
-    svg,
-    text,
-)
+from companion.show.figures.frames import box
+from companion.show.figures.legends import TINTS, check_tints, legend
+from companion.show.figures.svg import MONO, Figure, Number, svg, text
 from companion.show.tables import amount
 
 TOP, SHARE = 24, 22  # where the first share's row begins, from row to row

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from companion.show.figures.legends import check_tints
 from companion.show.figures.plots import as_svg, name_ends, plot, series
-from companion.show.figures.svg import Figure, Number, check_tints
+from companion.show.figures.svg import Figure, Number
 
 FEW = 12  # points that are drawn as points
 Points = tuple[Sequence[Number], Sequence[Number]]

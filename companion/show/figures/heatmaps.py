@@ -4,19 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from companion.show.figures.frames import box, masked, value_cell
+from companion.show.figures.legends import TINTS, scale
+from companion.show.figures.lines import side
 from companion.show.figures.shapes import shape_text
-from companion.show.figures.svg import (
-    TINTS,
-    Figure,
-    Number,
-    box,
-    masked,
-    scale,
-    side,
-    svg,
-    text,
-    value_cell,
-)
+from companion.show.figures.svg import Figure, Number, svg, text
 
 CELL, WIDEST = 30, 340  # a mask's cell; a panel
 FEW = 6  # keys whose cells have room for a number

@@ -1,12 +1,13 @@
-"""Lines that name an axis, in its color and its pattern: the pattern says the same to who
-does not see the color.
+"""Lines: arrows, and those that name an axis, in its color and its pattern, which says the
+same to who does not see the color.
 """
 
 import math
 
+from companion.show.figures.svg import Number
 from companion.show.look.palette import EDGE, named
 
-Point = tuple[int | float, int | float]
+Point = tuple[Number, Number]
 # Of each pattern: how wide it is drawn, and what SVG is told of its dashes.
 PATTERNS = {
     "dotted": (2.6, 'stroke-dasharray="0.1 4.4" stroke-linecap="round"'),
@@ -31,6 +32,51 @@ def axis_line(start: Point, end: Point, axis: str) -> str:
         lines = [straight(*shifted(start, end, by)) for by in (-APART / 2, APART / 2)]
         return path("".join(lines), found.ink, width, dashes)
     return path(straight(start, end), found.ink, width, dashes)
+
+
+def side(
+    x: Number,
+    y: Number,
+    length: Number,
+    axis: str,
+    size: int | None = None,
+    *,
+    down: bool = False,
+) -> str:
+    """One side of a tensor, across or down, in its axis's color and pattern, with the size
+    and the letter beside it if there is a size.
+    """
+    line = axis_line((x, y), (x, y + length) if down else (x + length, y), axis)
+    if size is None:
+        return line
+    place = (x - 6, y + length / 2) if down else (x + length / 2, y - 9)
+    anchor = "end" if down else "middle"
+    return line + (
+        f'<text x="{place[0]:g}" y="{place[1]:g}" text-anchor="{anchor}" font-size="12" '
+        f'dominant-baseline="central">{size}{letter(axis)}</text>'
+    )
+
+
+def letter(axis: str) -> str:
+    """The letter of an axis behind a size, small and low, in its color; of no axis nothing."""
+    found = named(axis)
+    if found is None:
+        return ""
+    look = (
+        f'fill="{found.ink}" font-size="0.85em" font-style="italic" font-weight="600"'
+    )
+    back = '<tspan dy="-3">\u200b</tspan>'  # to the line of what follows
+    return f'<tspan dy="3" {look}>{found.letter}</tspan>{back}'
+
+
+def arrow(x: Number, start: Number, end: Number) -> str:
+    """An arrow straight down, or up where `end` is above `start`."""
+    way = 1 if end > start else -1
+    return (
+        f'<path d="M{x:g} {start:g} V{end - 4 * way:g}" stroke="{EDGE}" fill="none"/>'
+        f'<path d="M{x - 4:g} {end - 6 * way:g} L{x:g} {end:g} '
+        f'L{x + 4:g} {end - 6 * way:g} Z" fill="{EDGE}"/>'
+    )
 
 
 def path(along: str, ink: object, width: float, extra: str = "") -> str:

@@ -9,19 +9,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from companion.show.figures.svg import (
-    TINTS,
-    Figure,
-    Number,
-    box,
-    frame,
-    scale,
-    side,
-    svg,
-    tensor_box,
-    text,
-    value_cell,
-)
+from companion.show.figures.frames import box, frame, tensor_box, value_cell
+from companion.show.figures.legends import TINTS, scale
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Figure, Number, svg, text
 
 # Rows and columns of what the book always calls by these names.
 AXES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 
-from companion.show.figures.svg import RULE, Number, svg, text
-from companion.show.look.palette import TEXT
+from companion.show.figures.svg import Number, svg, text
+from companion.show.look.palette import RULE, TEXT
 
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 22, 40
 

@@ -12,7 +12,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
-from companion.show.figures.svg import DASHES, Number
+from companion.show.figures.legends import DASHES
+from companion.show.figures.svg import Number
 from companion.show.look.palette import ACTIVATIONS, EDGE, RULE, TEXT
 
 LINE = 0.09  # height of a line of text, in heights of the axes

@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from companion.show.figures.lines import axis_line
-from companion.show.figures.svg import KINDS, Number, letter
+from companion.show.figures.frames import KINDS
+from companion.show.figures.lines import axis_line, letter
+from companion.show.figures.svg import Number
 from companion.show.look.palette import EDGE, named
 
 LEAST, MOST = 3, 14  # the side of an axis of 1, pixels for a doubling

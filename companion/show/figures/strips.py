@@ -5,8 +5,10 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from companion.show.figures.frames import box
 from companion.show.figures.ink import ink_scale, inked
-from companion.show.figures.svg import Number, box, side, svg, text
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Number, svg, text
 
 LEFT, TOP, TOKEN, ROW = 72, 42, 57, 8  # all of it as wide as a phone
 BAR, SIZE = 178, 12

@@ -6,8 +6,8 @@ from itertools import groupby
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.show.figures.svg import RULE, svg, text
-from companion.show.look.palette import POSITIVE
+from companion.show.figures.svg import svg, text
+from companion.show.look.palette import POSITIVE, RULE
 
 ACROSS = 16  # layers beside each other
 TINTS = {0.1: 0.3, 0.3: 0.65, 0.6: 1.0}  # from which weight on, how strong

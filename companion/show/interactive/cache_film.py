@@ -6,15 +6,9 @@ import torch
 
 from companion.cache import KVCache
 from companion.config import LlamaConfig
-from companion.show.figures.svg import (
-    Figure,
-    box,
-    masked,
-    side,
-    svg,
-    tensor_box,
-    text,
-)
+from companion.show.figures.frames import box, masked, tensor_box
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Figure, svg, text
 from companion.show.interactive.cached_calls import ROOM, Call, flops, run
 from companion.show.interactive.element import Interactive
 from companion.show.tables import Table, amount, table

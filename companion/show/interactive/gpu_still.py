@@ -4,19 +4,13 @@ and what one of them has in each memory.
 
 from collections.abc import Sequence
 
-from companion.show.figures.svg import (
-    MUTED,
-    box,
-    frame,
-    masked,
-    side,
-    svg,
-    tensor_box,
-    text,
-)
+from companion.show.figures.frames import box, frame, masked, tensor_box
+from companion.show.figures.lines import side
+from companion.show.figures.svg import svg, text
 from companion.show.kernels import chip
 from companion.show.kernels.loads import Load, loads
 from companion.show.kernels.watch import ProgramStep
+from companion.show.look.palette import MUTED
 
 CELL, HIGH, LEFT, TOP = 52, 32, 84, 58
 WIDE, LINE = 340, 20

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from companion.heads import split_heads
-from companion.show.figures.svg import Figure, box, frame, side, svg, text
+from companion.show.figures.frames import box, frame
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Figure, svg, text
 from companion.show.interactive.element import Interactive
 from companion.show.tables import table
 

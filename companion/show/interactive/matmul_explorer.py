@@ -5,9 +5,10 @@ what comes out, or why nothing does.
 import math
 
 from companion.broadcasting import MatmulExplanation, Shape, explain_matmul
-from companion.show.figures.svg import DASHES, EDGE, Figure, Number, svg, text
+from companion.show.figures.legends import DASHES
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.interactive.element import Interactive
-from companion.show.look.palette import TEXT
+from companion.show.look.palette import EDGE, TEXT
 from companion.show.tables import amount, table
 
 # The first is what the figure starts with; the last one torch refuses.

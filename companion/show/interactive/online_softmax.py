@@ -8,11 +8,13 @@ import torch
 from companion.attention import scaled_dot_product_attention
 from companion.fast.tiled import tiled
 from companion.show import example
+from companion.show.figures.frames import value_cell
 from companion.show.figures.matrices import number
-from companion.show.figures.svg import MUTED, Figure, svg, text, value_cell
+from companion.show.figures.svg import Figure, svg, text
 from companion.show.interactive.element import Interactive
 from companion.show.ledgers.ledger import ledger
 from companion.show.ledgers.live import peak_bytes
+from companion.show.look.palette import MUTED
 from companion.show.tables import table
 
 SENTENCE = "on mat and on mat sat . the cat sat on a mat . and the"

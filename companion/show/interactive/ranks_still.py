@@ -4,15 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from companion.show.figures.svg import (
-    MUTED,
-    TINTS,
-    box,
-    side,
-    svg,
-    tensor_box,
-    text,
-)
+from companion.show.figures.frames import box, tensor_box
+from companion.show.figures.legends import TINTS
+from companion.show.figures.lines import side
+from companion.show.figures.svg import svg, text
+from companion.show.look.palette import MUTED
 
 TOP, LEFT, LINE = 44, 34, 18
 

@@ -5,10 +5,12 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from companion.show.figures.legends import DASHES
 from companion.show.figures.plane import Plane, Scale
-from companion.show.figures.svg import DASHES, EDGE, Figure, Number
+from companion.show.figures.svg import Figure, Number
 from companion.show.interactive.element import Interactive
 from companion.show.ledgers.polynomials import Lengths, evaluated, phase, recorded
+from companion.show.look.palette import EDGE
 from companion.show.measurements.raw import measured
 from companion.show.measurements.roofline import Roofline, machine_roofline
 from companion.show.tables import PREFIXES, amount, table

@@ -19,18 +19,12 @@ from companion.rope_scaling import (
     RopeScaling,
     YarnScaling,
 )
+from companion.show.figures.frames import value_cell
+from companion.show.figures.legends import DASHES
 from companion.show.figures.plane import Plane, Scale
-from companion.show.figures.svg import (
-    DASHES,
-    RULE,
-    Figure,
-    Number,
-    svg,
-    text,
-    value_cell,
-)
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.interactive.element import Interactive
-from companion.show.look.palette import TEXT
+from companion.show.look.palette import RULE, TEXT
 from companion.show.tables import table
 
 PROMPT, HEAD = "The capital of France is", 3  # whose scores fall with the distance

@@ -4,7 +4,10 @@ attention lives in each.
 
 from dataclasses import dataclass
 
-from companion.show.figures.svg import TINTS, Figure, Number, arrow, box, svg, text
+from companion.show.figures.frames import box
+from companion.show.figures.legends import TINTS
+from companion.show.figures.lines import arrow
+from companion.show.figures.svg import Figure, Number, svg, text
 
 WIDTH, HIGH, GAP, EDGE = 340, 76, 26, 12
 

@@ -10,16 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion.show.figures.svg import (
-    TINTS,
-    Figure,
-    box,
-    frame,
-    masked,
-    side,
-    svg,
-    text,
-)
+from companion.show.figures.frames import box, frame, masked
+from companion.show.figures.legends import TINTS
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Figure, svg, text
 from companion.show.look.palette import ACTIVATIONS
 
 CELL = 26

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
-from companion.show.figures.svg import EDGE, TEXT, Figure, Number, box, svg, text
+from companion.show.figures.frames import box
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.ledgers.equality import EqualityLedger
+from companion.show.look.palette import EDGE, TEXT
 
 HIGH, DOT, STEP = 58, 5, 15
 

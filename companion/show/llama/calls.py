@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from jaxtyping import Bool
 from torch import Tensor
 
-from companion.show.figures.svg import TINTS, Figure, box, masked, side, svg, text
+from companion.show.figures.frames import box, masked
+from companion.show.figures.legends import TINTS
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Figure, svg, text
 
 CELL, LEFT, TOP = 30, 30, 42
 

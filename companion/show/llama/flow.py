@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from companion.show.figures.frames import tensor_box
+from companion.show.figures.lines import arrow
 from companion.show.figures.shapes import (
     ShapeBox,
     axes_legend,
     doubling_of,
     shape_text,
 )
-from companion.show.figures.svg import Figure, Number, arrow, svg, tensor_box, text
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.look.palette import TEXT
 
 WIDTH, LEFT, TOP = 344, 32, 26

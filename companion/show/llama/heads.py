@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from companion.show.figures.svg import DASHES, TINTS, Figure, Number, box, svg, text
+from companion.show.figures.frames import box
+from companion.show.figures.legends import DASHES, TINTS
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.look.palette import TEXT
 
 HEAD, SIZE, DEEP = 36, 28, 128  # from head to head, a head's box, a panel

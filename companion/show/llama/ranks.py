@@ -3,16 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from companion.show.figures.svg import (
-    Figure,
-    Number,
-    box,
-    check_tints,
-    legend,
-    svg,
-    tensor_box,
-    text,
-)
+from companion.show.figures.frames import box, tensor_box
+from companion.show.figures.legends import check_tints, legend
+from companion.show.figures.svg import Figure, Number, svg, text
 
 WIDTH, WIDEST = 340, 176
 SHARES = (0.34, 0.2, 0.06, 0)  # tints of the ranks, with numbers on them

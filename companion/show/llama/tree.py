@@ -4,15 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from torch import nn
 
-from companion.show.figures.svg import (
-    EDGE,
-    MONO,
-    Figure,
-    frame,
-    svg,
-    tensor_box,
-    text,
-)
+from companion.show.figures.frames import frame, tensor_box
+from companion.show.figures.svg import MONO, Figure, svg, text
+from companion.show.look.palette import EDGE
 
 WIDTH, ROW, INDENT = 356, 26, 16
 

@@ -1,16 +1,10 @@
 """The legend of the look: one tensor with its axes, and what fills and frames say."""
 
-from companion.show.figures.svg import (
-    EDGE,
-    Figure,
-    masked,
-    scale_legend,
-    side,
-    svg,
-    tensor_box,
-    text,
-)
-from companion.show.look.palette import ACTIVATIONS, AXES
+from companion.show.figures.frames import masked, tensor_box
+from companion.show.figures.legends import scale_legend
+from companion.show.figures.lines import side
+from companion.show.figures.svg import Figure, svg, text
+from companion.show.look.palette import ACTIVATIONS, AXES, EDGE
 
 SIZES = {
     "batch": 1,

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from companion.show.figures.svg import TINTS, Figure, Number, box, frame, svg, text
+from companion.show.figures.frames import box, frame
+from companion.show.figures.legends import TINTS
+from companion.show.figures.svg import Figure, Number, svg, text
 from companion.show.look.palette import TEXT
 
 WHOSE = dict(zip(("companion", "hugging face", "llama.cpp"), TINTS[1:], strict=True))

@@ -7,7 +7,7 @@ import torch
 
 import companion
 from companion import show
-from companion.show.figures.svg import masked
+from companion.show.figures.frames import masked
 
 STROKE = re.compile(
     r'<path d="M\S+ \S+L[\d.]+ [\d.]+" stroke="var\(--look-edge, #\w+\)"/>'

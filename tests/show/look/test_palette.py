@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 from vision import DEFICIENCIES, contrast, difference, over
 
+from companion.show.figures.legends import TINTS
 from companion.show.figures.lines import PATTERNS, axis_line
-from companion.show.figures.svg import TINTS
 from companion.show.look.palette import (
     ACTIVATIONS,
     ALSO,

@@ -5,17 +5,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion import KVCache, LlamaConfig, LlamaModel, generate, show
+from companion.exercises.costs import TIED as SMOLLM2
 from companion.show import example
 from companion.show.interactive.cached_calls import ROOM, run
 
-SMOLLM2 = LlamaConfig(
-    vocab_size=49152,
-    hidden_size=576,
-    intermediate_size=1536,
-    num_hidden_layers=30,
-    num_attention_heads=9,
-    num_key_value_heads=3,
-)
 # layers, hidden, query heads, KV heads, and a head_dim that is not hidden / heads
 SMALL = [(1, 8, 4, 4, None), (2, 12, 6, 2, None), (3, 16, 2, 1, 10)]
 RUNS = [

@@ -12,18 +12,9 @@ from alone import document
 from browse import PHONE, Visit
 
 from companion import LlamaConfig, show
+from companion.exercises.costs import TIED as SMOLLM2
 from companion.show.interactive.element import Interactive
 from companion.show.look import code
-
-SMOLLM2 = LlamaConfig(
-    vocab_size=49152,
-    hidden_size=576,
-    intermediate_size=1536,
-    num_hidden_layers=30,
-    num_attention_heads=9,
-    num_key_value_heads=3,
-    tie_word_embeddings=True,
-)
 
 
 class Letters:

@@ -5,19 +5,10 @@ from math import prod
 import pytest
 import torch
 
-from companion import LlamaConfig, parallel, show
+from companion import parallel, show
+from companion.exercises.costs import TIED as SMOLLM2
 from companion.parallel.traffic import parameters
 from companion.show.interactive import ranks_recorded as recording
-
-SMOLLM2 = LlamaConfig(
-    vocab_size=49152,
-    hidden_size=576,
-    intermediate_size=1536,
-    num_hidden_layers=30,
-    num_attention_heads=9,
-    num_key_value_heads=3,
-    tie_word_embeddings=True,
-)
 
 
 @pytest.fixture(scope="module")
