@@ -220,3 +220,16 @@ def test_every_script_of_a_figure_is_written():
     assert {"figure", "attention-explorer"} <= set(look.names())
     element = '<attention-explorer><script type="application/json">{}</script></attention-explorer>'
     assert look.ELEMENT.findall(element) == ["attention-explorer"]
+
+
+def test_space_is_no_difference_and_long_listings_are_compared_whole():
+    one, other = columns.marked(colored("f(a,b)\n"), colored("f(a, b)\n"))
+    assert "<mark>" not in one + other
+    long = "".join(f"    x = g(x)  # {n}\n" for n in range(300))
+    one, other = columns.marked(colored(long), colored(long + "    y = 1\n"))
+    assert "<mark>" not in one
+    assert [text_of(each) for each in re.findall("<mark>(.*?)</mark>", other)] == [
+        "y",
+        "=",
+        "1",
+    ]

@@ -15,3 +15,13 @@ def test_boxes_of_one_scale_with_their_sizes():
     wide = [float(re.search(r"M4 98h([\d.]+)v", panel)[1]) for panel in figure.panels]
     assert wide[0] == wide[1]  # 32 both times
     assert "hidden" in figure._repr_html_()
+
+
+def test_the_largest_box_has_room():
+    figure = show.shapes_figure(
+        {"a": ((5, 49152), ("q_len", "")), "b": ((5, 2), ("q_len", ""))}, "c"
+    )
+    wide, small = (
+        float(re.search(r"M4 98h([\d.]+)v", panel)[1]) for panel in figure.panels
+    )
+    assert small < wide <= 150

@@ -156,3 +156,22 @@ def test_a_masked_cell_says_so(open_figure):
     labels = [cell.get_attribute("aria-label") for cell in cells.all()]
     assert labels[1] == "row 0, column 1: masked"
     assert labels[0] == "row 0, column 0: 4.62"
+
+
+def test_the_same_words_are_not_said_twice_and_keep_their_room(explorer):
+    """Who hears the figure hears what is new; what is below it stays where it is."""
+    said = explorer.evaluate(
+        """async figure => {
+          let changes = 0;
+          const watch = new MutationObserver(list => { changes += list.length; });
+          watch.observe(figure.readout, {childList: true});
+          const heights = new Set();
+          for (let i = 0; i < 5; i++) { figure.set({}); heights.add(figure.readout.offsetHeight); await 0; }
+          return [changes, heights.size];
+        }"""
+    )
+    assert said == [0, 1]
+    explorer.evaluate("figure => figure.say('long words '.repeat(60))")
+    tall = explorer.evaluate("figure => figure.readout.offsetHeight")
+    explorer.evaluate("figure => figure.say('short')")
+    assert explorer.evaluate("figure => figure.readout.offsetHeight") == tall
