@@ -17,17 +17,22 @@ const stems = (text) => {
 // How well a word is what was asked for: as a whole, or as a part of a name.
 const meets = (asked, word) => (word === asked ? 1 : asked.length > 2 && word.includes(asked) ? 0.4 : 0);
 
-// How much each page says of a word. Rare words count more, and the tenth time counts little.
-const said = (asked, { counts, docnames }) => {
-  const found = new Map();
+// How much each section, and each page, says of a word. Rare words count more, and the tenth time counts little.
+const said = (asked, { counts, docnames, sections }) => {
+  const times = new Map(), onPages = new Map();
   for (const word of Object.keys(counts).filter((word) => meets(asked, word))) {
     for (let i = 0; i < counts[word].length; i += 2) {
-      const [page, bits] = counts[word].slice(i, i + 2);
-      found.set(page, Math.max(found.get(page) || 0, meets(asked, word) * bits));
+      const [section, often] = counts[word].slice(i, i + 2);
+      times.set(section, Math.max(times.get(section) || 0, meets(asked, word) * often));
     }
   }
-  const rarity = Math.log(1 + docnames.length / (found.size || 1));
-  return new Map([...found].map(([page, bits]) => [page, rarity * bits]));
+  for (const [section, often] of times) {
+    const [page] = sections[section];
+    onPages.set(page, (onPages.get(page) || 0) + often);
+  }
+  const rarity = Math.log(1 + docnames.length / (onPages.size || 1));
+  const weighed = (found) => new Map([...found].map(([place, often]) => [place, rarity * Math.log2(1 + often)]));
+  return { sections: weighed(times), pages: weighed(onPages) };
 };
 
 // Whether a name has all words that were asked for, and how much of either is in the other.
@@ -40,7 +45,7 @@ const likeness = (asked, name) => {
 };
 
 // The section of each page whose heading, or whose entry in the index, is most like what was asked for.
-const sections = (asked, { alltitles, indexentries }) => {
+const named = (asked, { alltitles, indexentries }) => {
   const found = new Map();
   for (const [name, places] of [...Object.entries(alltitles), ...Object.entries(indexentries)]) {
     const { all, share } = likeness(asked, name);
@@ -51,14 +56,26 @@ const sections = (asked, { alltitles, indexentries }) => {
   return found;
 };
 
+// The section of each page that says most of what was asked for.
+const telling = (scores, { sections }) => {
+  const found = new Map();
+  for (const [number, [page, id]] of sections.entries()) {
+    const much = scores.reduce((sum, score) => sum + (score.sections.get(number) || 0), 0);
+    if (much > (found.get(page)?.much || 0)) found.set(page, { id, much });
+  }
+  return found;
+};
+
 const heading = ({ alltitles }, page, anchor) =>
   Object.keys(alltitles).find((title) => alltitles[title].some(([doc, id]) => doc === page && id === anchor));
 
-const pageResult = (index, asked, page, text, section) => {
+const sum = (scores, page) => scores.reduce((total, score) => total + (score.pages.get(page) || 0), 0);
+
+const pageResult = (index, asked, page, text, section, most) => {
   const title = likeness(asked, index.titles[page]);
   const name = section ? (NAMED - HEADING) * section.share ** 2 + HEADING : 0;
-  const anchor = title.all ? null : section?.id; // a chapter about it is read from its beginning
-  const below = anchor && heading(index, page, anchor);
+  const anchor = title.all ? null : (section ?? most)?.id; // a chapter about it is read from its beginning
+  const below = anchor && heading(index, page, anchor); // none for the page's own title
   const score = (text + TITLE * title.share + name) * (LISTS.test(index.docnames[page]) ? LISTED : 1);
   const label = index.titles[page] + (below ? ` › ${below}` : "");
   return [index.docnames[page], label, anchor ? `#${anchor}` : "", null, score, index.filenames[page]];
@@ -78,13 +95,12 @@ const objectResults = (terms) => {
 Search._performSearch = (query, _terms, _excluded, _highlight, objectTerms) => {
   const index = Search._index, asked = [...new Set(stems(query))];
   if (!asked.length) return [];
-  const scores = asked.map((word) => said(word, index)), named = sections(asked, index);
-  const every = [...new Set(scores.flatMap((score) => [...score.keys()]))];
-  const all = every.filter((page) => scores.every((score) => score.has(page)));
-  const results = (all.length ? all : every).map((page) => {
-    const text = scores.reduce((sum, score) => sum + (score.get(page) || 0), 0) / asked.length;
-    return pageResult(index, asked, page, text, named.get(page));
-  });
+  const scores = asked.map((word) => said(word, index));
+  const [sections, most] = [named(asked, index), telling(scores, index)];
+  const every = [...new Set(scores.flatMap((score) => [...score.pages.keys()]))];
+  const all = every.filter((page) => scores.every((score) => score.pages.has(page)));
+  const results = (all.length ? all : every).map((page) =>
+    pageResult(index, asked, page, sum(scores, page) / asked.length, sections.get(page), most.get(page)));
   // Sphinx takes the results from the end.
   return [...results, ...objectResults(objectTerms)].sort((a, b) => a[4] - b[4] || b[1].localeCompare(a[1]));
 };

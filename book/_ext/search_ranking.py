@@ -1,4 +1,4 @@
-"""What the search ranks by: how often a page says a word, which Sphinx's index leaves out.
+"""What the search ranks by: how often each section says a word, which Sphinx's index leaves out.
 
 search_ranking.js reads it. Words that only make a sentence of a question are no words to search for.
 """
@@ -20,13 +20,24 @@ class SearchQuestions(SearchEnglish):
     stopwords = SearchEnglish.stopwords | {*QUESTION.split()}
 
 
-def words(indexer: IndexBuilder, document: nodes.document) -> Counter[str]:
-    """How often a page says each word, stemmed as the search stems what it is asked."""
-    found = indexer._word_collector(document)
-    stems = (
-        indexer.lang.stem(word.lower()) for word in [*found.words, *found.title_words]
-    )
-    return Counter(stem for stem in stems if indexer.lang.word_filter(stem))
+def words(indexer: IndexBuilder, part: nodes.Element) -> Counter[str]:
+    """How often a page or section says each word, without the sections in it; stemmed as the search stems what it is asked."""
+    said: Counter[str] = Counter()
+    for child in part.children:
+        if not isinstance(child, nodes.section):
+            found = indexer._word_collector(child)
+            said.update(word.lower() for word in [*found.words, *found.title_words])
+    counts: Counter[str] = Counter()
+    for word, times in said.items():
+        if indexer.lang.word_filter(stem := indexer.lang.stem(word)):
+            counts[stem] += times
+    return counts
+
+
+def anchor(part: nodes.Element) -> str:
+    """Where a section is on its page: the title's own is the page."""
+    inside = part.parent is not None and part.parent is not part.document
+    return part["ids"][0] if inside else ""
 
 
 def count(
@@ -38,7 +49,10 @@ def count(
 ) -> None:
     """Count the words of a page when it is written."""
     if document is not None and app.builder.search:
-        app.env.search_counts[page] = words(app.builder.indexer, document)
+        app.env.search_counts[page] = [
+            (anchor(part), words(app.builder.indexer, part))
+            for part in (document, *document.findall(nodes.section))
+        ]
 
 
 def start(app: Sphinx) -> None:
@@ -47,18 +61,22 @@ def start(app: Sphinx) -> None:
 
 
 def hand_over(app: Sphinx) -> list:
-    """Let Sphinx write the counts with its index: for each word the pages and, in bits, how often."""
+    """Let Sphinx write the counts with its index: for each word the sections and how often."""
     indexer = app.builder.indexer
     plain = indexer.freeze
 
     def freeze() -> dict[str, Any]:
         index = plain()
+        sections: list[tuple[int, str]] = []
         counts: dict[str, list[int]] = {}
         for number, page in enumerate(index["docnames"]):
-            for word, times in sorted(app.env.search_counts.get(page, {}).items()):
-                counts.setdefault(word, []).extend((number, times.bit_length()))
+            for anchor, said in app.env.search_counts.get(page, []):
+                for word, times in sorted(said.items()):
+                    counts.setdefault(word, []).extend((len(sections), times))
+                sections.append((number, anchor))
         # what Sphinx keeps of them says no more
-        return {**index, "terms": {}, "titleterms": {}, "counts": counts}
+        told = {"sections": sections, "counts": counts}
+        return {**index, "terms": {}, "titleterms": {}, **told}
 
     indexer.freeze = freeze
     return []

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import ClassVar
 
 from companion.show.look.chips import shape_chips
@@ -14,7 +15,7 @@ from companion.show.look.palette import named
 
 STACKED = 3  # columns from which on a table becomes cards on a phone
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
-NUMBER = re.compile(r"(-|< )?[\d,.×% ]+(e-?\d+)?([kMGTPE]?B?)")
+NUMBER = re.compile(r"([-+<>≤] ?)?[\d,.×% ]+(e-?\d+)?([kKMGTPE]?B?|m?s)")
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,13 @@ class Table:
 
     def html(self) -> str:
         """The table alone, without the look's rules."""
+        numeric = [mostly_numbers(column) for column in zip(*self.rows, strict=True)]
+        kinds = [' class="number"' if numbers else "" for numbers in numeric]
         head = "".join(
-            f'<th scope="col">{html.escape(name)}</th>' for name in self.head
+            f'<th scope="col"{kind}>{html.escape(name)}</th>'
+            for name, kind in zip_longest(self.head, kinds, fillvalue="")
         )
-        body = "".join(f"<tr>{self.row_html(row)}</tr>" for row in self.rows)
+        body = "".join(f"<tr>{self.row_html(row, numeric)}</tr>" for row in self.rows)
         inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
         classes = (
             "companion-ledger companion-cards" if self.stacks else "companion-ledger"
@@ -90,16 +94,24 @@ class Table:
         """Whether a row is a card on a phone."""
         return len(self.head) >= self.stacked
 
-    def row_html(self, row: Sequence[object]) -> str:
-        """The cells of a row in a page, each with its head; not the first, which heads the
-        card, unless it is a number or a shape.
+    def row_html(self, row: Sequence[object], numeric: Sequence[bool]) -> str:
+        """The cells of a row in a page. The first heads it; each of the others carries the
+        head of its column, and so does the first of a card if it is a number or a shape,
+        which do not say by themselves what they are.
         """
-        cells = map(as_html, row)
-        if not self.stacks:
-            return "".join(cells)
-        first, *others = zip(cells, self.head, strict=True)
-        heads = labeled(*first) if first[0].startswith("<td class=") else first[0]
-        return "".join([heads, *(labeled(*each) for each in others)])
+        cells = []
+        for place, (cell, name, number) in enumerate(
+            zip(row, self.head, numeric, strict=True)
+        ):
+            kind, shown = cell_html(cell)
+            kind = kind or "number" * number
+            tag = "td" if place or not shown else 'th scope="row"'
+            label = name if self.stacks and (place or kind) else ""
+            cells.append(
+                f"<{tag}{attribute('data-label', label)}{attribute('class', kind)}>"
+                f"{shown}</{tag[:2]}>"
+            )
+        return "".join(cells)
 
 
 class StepTable(Table):
@@ -115,9 +127,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     return Table(head, [list(row) for row in rows])
 
 
-def labeled(cell: str, name: str) -> str:
-    """A cell that carries the head of its column."""
-    return cell.replace("<td", f'<td data-label="{html.escape(name)}"', 1)
+def attribute(name: str, value: str) -> str:
+    """An attribute of an element, none for an empty value."""
+    return f' {name}="{html.escape(value)}"' if value else ""
+
+
+def mostly_numbers(column: Sequence[object]) -> bool:
+    """Whether more cells of a column are numbers than not, the empty ones aside: then
+    they and their head stand right, digit below digit.
+    """
+    texts = [as_text(cell) for cell in column if not isinstance(cell, Code | Shape)]
+    filled = [text for text in texts if text]
+    return 2 * sum(bool(NUMBER.fullmatch(text)) for text in filled) > len(filled)
 
 
 def as_text(cell: object) -> str:
@@ -125,21 +146,21 @@ def as_text(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
-def as_html(cell: object) -> str:
-    """A cell in a page."""
-    if isinstance(cell, Code):
-        indent = f"padding-left:{1.2 * cell.depth:g}em"
-        return f'<td style="{indent}"><code>{html.escape(cell.source)}</code></td>'
+def cell_html(cell: object) -> tuple[str, str]:
+    """What a cell is if it says so by itself, and its HTML."""
+    lines = cell if isinstance(cell, tuple) else (cell,)
+    if lines and all(isinstance(line, Code) for line in lines):
+        return "", "".join(map(code_html, lines))
     if isinstance(cell, Shape):
-        return f'<td class="shape">{shape_html(cell)}</td>'
-    content = html.escape(as_text(cell))
-    if content.startswith("(") and content.endswith(")"):
-        return f'<td class="shape">{content}</td>'
-    return (
-        f'<td class="number">{content}</td>'
-        if NUMBER.fullmatch(as_text(cell))
-        else f"<td>{content}</td>"
-    )
+        return "shape", shape_html(cell)
+    text = html.escape(as_text(cell))
+    return ("shape" if text.startswith("(") and text.endswith(")") else ""), text
+
+
+def code_html(code: Code) -> str:
+    """A line of code, indented by its depth."""
+    depth = attribute("style", f"--depth:{code.depth}" if code.depth else "")
+    return f"<code{depth}>{html.escape(code.source)}</code>"
 
 
 def shape_html(shape: Shape) -> str:

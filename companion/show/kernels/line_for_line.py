@@ -1,7 +1,6 @@
 """A function and the kernel that is written after it, statement by statement."""
 
 import ast
-import html
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,28 +8,18 @@ from textwrap import dedent
 
 from companion.show.ledgers.statements import names_in, targets
 from companion.show.source import function_of
-from companion.show.tables import Code, StepTable, as_html
+from companion.show.tables import Code, StepTable
 
 
 class PairTable(StepTable):
-    """A table whose first cell holds one statement, and below it another one."""
+    """A table whose first cell holds a statement, or two, one below the other."""
 
     def __repr__(self) -> str:
         lines: list[tuple[object, object]] = []
-        for first, *below, words in self.rows:
-            lines += [(first, words), *((each, "") for each in below if each)]
-        return repr(StepTable((self.head[0], self.head[-1]), lines))
-
-    def row_html(self, row: Sequence[object]) -> str:
-        """Both statements in one cell, the second indented."""
-        first, below, words = row
-        cell = as_html(first)
-        if isinstance(below, Code):
-            code = (
-                f'<code style="padding-left:1.2em">{html.escape(below.source)}</code>'
-            )
-            cell = cell.replace("</td>", f"<br>{code}</td>")
-        return cell + as_html(words)
+        for pair, words in self.rows:
+            first, *below = pair if isinstance(pair, tuple) else (pair,)
+            lines += [(first, words), *((each, "") for each in below)]
+        return repr(StepTable(self.head, lines))
 
 
 def line_for_line(
@@ -61,23 +50,23 @@ def line_for_line(
         )
     words = (text for _, text in changes)
     theirs = iter(from_name(first, merged(kernel, inner)))
-    rows: list[tuple[Code, Code | str, str]] = []
+    rows: list[tuple[Code | tuple[Code, Code], str]] = []
     in_loop = False
     for name, source in ours:
         if name in without:
-            rows.append((Code(source), "", without[name]))
+            rows.append((Code(source), without[name]))
             continue
         for other, code in theirs:
             if other == name:
                 break
             if in_loop:
-                rows.append((Code(code, depth=1), "", "only in the kernel"))
+                rows.append((Code(code, depth=1), "only in the kernel"))
         else:
             raise ValueError(
                 f"{name!r} of {plan.__name__} is not assigned at this place in the kernel"
             )
         in_loop = in_loop or source.startswith("for ")
-        rows.append((Code(source), Code(code, depth=1), next(words)))
+        rows.append(((Code(source), Code(code, depth=1)), next(words)))
     head = f"{plan.__name__}, below it the kernel", "what changes"
     return PairTable(head, rows)
 
