@@ -7,7 +7,7 @@ without one of them is a lesson.
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from columns import functions_of, marked
 from docutils import nodes
@@ -145,10 +145,17 @@ def visit_listing(self: HTML5Translator, node: Listing) -> None:
     )
     self.body.append(
         '<div class="listing"><div class="listing-head">'
-        f'<span class="files">{html.escape(node["files"])}</span>{toggle}</div>'
+        f'<span class="files">{linked(node["files"], self.config.html_theme_options)}</span>{toggle}</div>'
         f'<div class="highlight-python notranslate{" columns" * node["columns"]}">{folded}</div></div>\n'
     )
     raise nodes.SkipNode
+
+
+def linked(files: str, theme: Mapping[str, str]) -> str:
+    """Names of files, each a link to the whole file in the repository."""
+    tree = f"{theme['repository_url']}/blob/{theme['repository_branch']}"
+    names = map(html.escape, files.split(", "))
+    return ", ".join(f'<a href="{tree}/{name}">{name}</a>' for name in names)
 
 
 def names_in(source: str) -> str:

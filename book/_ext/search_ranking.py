@@ -21,7 +21,7 @@ class SearchQuestions(SearchEnglish):
 
 
 def words(indexer: IndexBuilder, part: nodes.Element) -> Counter[str]:
-    """How often a page or section says each word, without the sections in it; stemmed as the search stems what it is asked."""
+    """How often a page or section says each word, without the sections in it, stemmed as what is asked."""
     said: Counter[str] = Counter()
     for child in part.children:
         if not isinstance(child, nodes.section):

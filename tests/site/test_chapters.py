@@ -60,6 +60,15 @@ def test_docstrings_are_a_touch_away(chapter):
         assert docstring.is_visible()
 
 
+def test_listings_lead_to_files_that_there_are(site):
+    pages = [browse.parsed(site / f"{name}.html") for name in CHAPTERS]
+    links = [link for page in pages for link in page.select(".listing-head a")]
+    assert len(links) > 40
+    for link in links:
+        assert link["href"].endswith(f"/blob/main/{link.text}")
+        assert (toc.ROOT / link.text).is_file()
+
+
 def test_figures_are_numbered(chapter):
     """Each with its chapter's number and its own, and an anchor of that name."""
     numbers = chapter.page.evaluate(

@@ -67,6 +67,14 @@ def test_what_differs_is_marked_and_nothing_is_lost():
     ]
 
 
+def test_a_listing_leads_to_its_files():
+    theme = {"repository_url": "https://x/book", "repository_branch": "main"}
+    assert cells.linked("companion/a.py, companion/b.py", theme) == (
+        '<a href="https://x/book/blob/main/companion/a.py">companion/a.py</a>, '
+        '<a href="https://x/book/blob/main/companion/b.py">companion/b.py</a>'
+    )
+
+
 def test_functions_of_a_listing():
     text = "# A.f\n@guarded\ndef f():\n\n    x = 1\n\n# B.g\ndef g():\n    pass"
     assert columns.functions_of(text) == [
