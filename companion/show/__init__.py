@@ -41,6 +41,7 @@ from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
 from companion.show.kernels.passes import program_table
 from companion.show.kernels.programs import program_steps
+from companion.show.kernels.splits import splits_figure
 from companion.show.kernels.tiles import record_tiles, tiles_figure
 from companion.show.ledgers.axes import llama_axes
 from companion.show.ledgers.beside import beside
@@ -123,6 +124,7 @@ __all__ = [
     "source",
     "speeds",
     "speeds_figure",
+    "splits_figure",
     "stacked_bars",
     "stacks_figure",
     "table",

@@ -36,6 +36,9 @@ FIGURES = {
     "sharing": lambda: show.head_sharing({"MQA": torch.tensor([0] * 8)}, "c"),
     "rotation": lambda: show.rotation_figure([("pair", torch.eye(2))], [0, 1], "c"),
     "chip": lambda: show.chip_figure("c"),
+    "splits": lambda: show.splits_figure(
+        torch.empty(1, 9, 1, 64, device="meta"), torch.empty(1, 3, 4096, 64, device="meta"), "c"
+    ),
     "tiles": lambda: show.tiles_figure([("t", [Tile(range(8), range(4))])], 8, "c"),
     "explorer of matmul": lambda: show.matmul_explorer("c").still,
     "explorer of a roofline": lambda: show.roofline_explorer("c").still,
