@@ -37,6 +37,7 @@ from companion.show.interactive.roofline_explorer import roofline_explorer
 from companion.show.interactive.rope_dial import rope_dial
 from companion.show.interactive.token_sampling import token_sampling
 from companion.show.kernels.chip import chip_figure
+from companion.show.kernels.launch_strip import launches_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
 from companion.show.kernels.passes import program_table
@@ -94,6 +95,7 @@ __all__ = [
     "head_sharing",
     "head_split",
     "launches",
+    "launches_figure",
     "layer_picture",
     "layer_xray",
     "ledger",
