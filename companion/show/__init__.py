@@ -37,10 +37,12 @@ from companion.show.interactive.roofline_explorer import roofline_explorer
 from companion.show.interactive.rope_dial import rope_dial
 from companion.show.interactive.token_sampling import token_sampling
 from companion.show.kernels.chip import chip_figure
+from companion.show.kernels.launch_strip import launches_figure
 from companion.show.kernels.launches import launches
 from companion.show.kernels.line_for_line import line_for_line
 from companion.show.kernels.passes import program_table
 from companion.show.kernels.programs import program_steps
+from companion.show.kernels.splits import splits_figure
 from companion.show.kernels.tiles import record_tiles, tiles_figure
 from companion.show.ledgers.axes import llama_axes
 from companion.show.ledgers.beside import beside
@@ -93,6 +95,7 @@ __all__ = [
     "head_sharing",
     "head_split",
     "launches",
+    "launches_figure",
     "layer_picture",
     "layer_xray",
     "ledger",
@@ -123,6 +126,7 @@ __all__ = [
     "source",
     "speeds",
     "speeds_figure",
+    "splits_figure",
     "stacked_bars",
     "stacks_figure",
     "table",

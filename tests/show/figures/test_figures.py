@@ -8,6 +8,7 @@ import torch
 import companion
 from companion import show
 from companion.show import example
+from companion.show.kernels.launches import Launch
 from companion.show.kernels.tiles import Tile
 from companion.show.look.palette import INKS
 from companion.show.measurements.speeds import Speed
@@ -16,6 +17,7 @@ PHONE = 358  # pixels of text on a phone of 390
 LEAST = 12  # pixels of a letter
 MASK = companion.causal_mask(3)
 X = example.tokens()
+LAUNCHES = [Launch("pow", 4608), Launch("mm", 1331712)]
 FIGURES = {
     "equation": lambda: show.equation([("W", X.mT), "@", ("X", X - 2)], "c"),
     "weights": lambda: show.weights_figure(torch.eye(6), ["a"] * 6, ["b"] * 6, "c"),
@@ -36,6 +38,12 @@ FIGURES = {
     "sharing": lambda: show.head_sharing({"MQA": torch.tensor([0] * 8)}, "c"),
     "rotation": lambda: show.rotation_figure([("pair", torch.eye(2))], [0, 1], "c"),
     "chip": lambda: show.chip_figure("c"),
+    "splits": lambda: show.splits_figure(
+        torch.empty(1, 9, 1, 64, device="meta"), torch.empty(1, 3, 4096, 64, device="meta"), "c"
+    ),
+    "launches": lambda: show.launches_figure(
+        {"a": LAUNCHES, "b": [Launch("kernel", 9, triton=True), LAUNCHES[1]]}, {"p": 1}, "c"
+    ),
     "tiles": lambda: show.tiles_figure([("t", [Tile(range(8), range(4))])], 8, "c"),
     "explorer of matmul": lambda: show.matmul_explorer("c").still,
     "explorer of a roofline": lambda: show.roofline_explorer("c").still,

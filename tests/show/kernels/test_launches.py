@@ -3,6 +3,7 @@
 import torch
 
 from companion import show
+from companion.show.kernels.launches import Launches
 
 
 def test_operators_that_compute_are_launches_and_views_are_not():
@@ -21,6 +22,26 @@ def test_a_product_reads_both_and_writes_one():
     assert product.name == "mm"
     assert product.bytes_moved == 4 * (6 + 15 + 10)
     assert not product.triton
+
+
+class Kernel:
+    """In place of one of Triton's, which wraps a function."""
+
+    def fn(self):
+        """It moves nothing."""
+
+    def run(self, *args, **kwargs):
+        """Nothing is launched."""
+
+
+def test_a_kernel_reads_each_tensor_once_and_both_halves_of_a_memory():
+    found = Launches()
+    whole = torch.zeros(2, 5)
+    first, second = whole.unbind()
+    found.launch(Kernel(), (1,), (first, second, first, 3), {})
+    [launch] = found.found
+    assert launch.bytes_moved == whole.nbytes
+    assert launch.triton
 
 
 def test_without_triton_the_operators_are_still_seen(monkeypatch):

@@ -7,12 +7,17 @@ MOST_SPLITS = 64
 
 
 def number_of_splits(programs: int, kv_len: int, device: torch.device) -> int:
-    """As many splits as give each multiprocessor of the GPU two programs or more, none
-    of fewer than 128 keys.
-    """
+    """The splits of keys for the multiprocessors of this device; the CPU is one."""
     processors = 1
     if device.type == "cuda":
         processors = torch.cuda.get_device_properties(device).multi_processor_count
+    return splits_for(programs, kv_len, processors)
+
+
+def splits_for(programs: int, kv_len: int, processors: int) -> int:
+    """As many splits as give each multiprocessor of the GPU two programs or more, but
+    at most one for each 128 keys begun: of 129 there may be two.
+    """
     wanted = -(-2 * processors // programs)
     return max(1, min(wanted, -(-kv_len // 128), MOST_SPLITS))
 
