@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 
 import browse
 import playwright.sync_api
@@ -24,12 +25,12 @@ def from_playwright() -> None:
     run(sys.executable, "-m", "playwright", "install", "chromium")
 
 
-def from_debian() -> None:
+def from_debian(package: str) -> None:
     if shutil.which("apt-get") and os.geteuid() == 0:
         run("apt-get", "update", "-qq")
-        packages = "chromium", "fonts-dejavu-core"
         install = "apt-get", "install", "-qq", "-y", "--no-install-recommends"
-        run("env", "DEBIAN_FRONTEND=noninteractive", *install, *packages)
+        frontend = "DEBIAN_FRONTEND=noninteractive"
+        run("env", frontend, *install, package, "fonts-dejavu-core")
 
 
 def run(*command: str) -> None:
@@ -39,14 +40,15 @@ def run(*command: str) -> None:
 
 
 def main() -> None:
-    if starts():
-        return
-    for get in (from_playwright, from_debian):
-        print(f"No browser for the site's tests: trying {get.__name__} ...", flush=True)
-        get()
+    if not shutil.which(browse.SHELL) and not os.environ.get("CHROMIUM"):
+        from_debian(browse.SHELL)
+    for get in (from_playwright, partial(from_debian, "chromium")):
         if starts():
             return
-    sys.exit(browse.MISSING)
+        print("No browser for the site's tests: trying to get one ...", flush=True)
+        get()
+    if not starts():
+        sys.exit(browse.MISSING)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_chromium_of_the_variable_then_of_the_path_then_of_playwright(
 
 
 def test_chromium_missing(program):
-    with pytest.raises(RuntimeError, match="apt-get install chromium"):
+    with pytest.raises(RuntimeError, match="apt-get install chromium-headless-shell"):
         browse.find_chromium(driver("missing"))
 
 
@@ -63,32 +63,48 @@ def machine(program, monkeypatch):
     return helped_by
 
 
-def test_playwright_is_tried_first(machine):
+def packages(commands):
+    """What Debian was asked for."""
+    return [line[-2] for line in commands if "install" in line and "env" in line]
+
+
+def test_debians_browser_without_a_window_is_tried_first(machine):
+    commands = machine(browse.SHELL)
+    get_chromium.main()
+    assert [line[0] for line in commands] == ["apt-get", "env"]
+    assert commands[-1][-2:] == (browse.SHELL, "fonts-dejavu-core")
+
+
+def test_then_playwright(machine):
     commands = machine("playwright")
     get_chromium.main()
-    assert [line[1:] for line in commands] == [
-        ("-m", "playwright", "install", "chromium")
-    ]
+    assert packages(commands) == [browse.SHELL]
+    assert commands[-1][1:] == ("-m", "playwright", "install", "chromium")
 
 
-def test_then_debian_as_root(machine):
-    commands = machine("fonts-dejavu-core")
+def test_then_debians_whole_browser(machine, monkeypatch):
+    commands = machine("nothing")
+    monkeypatch.setattr(
+        get_chromium, "starts", lambda: "chromium" in packages(commands)
+    )
     get_chromium.main()
-    assert [line[0] for line in commands[1:]] == ["apt-get", "env"]
-    assert commands[-1][-2:] == ("chromium", "fonts-dejavu-core")
+    assert packages(commands) == [browse.SHELL, "chromium"]
 
 
 def test_else_it_is_said_what_to_do(machine, monkeypatch):
     commands = machine("nothing")
     monkeypatch.setattr(get_chromium.os, "geteuid", lambda: 1000)
-    with pytest.raises(SystemExit, match="apt-get install chromium"):
+    with pytest.raises(SystemExit, match="apt-get install chromium-headless-shell"):
         get_chromium.main()
     assert len(commands) == 1
 
 
-def test_a_browser_that_starts_is_enough(machine):
+@pytest.mark.parametrize("there", [browse.SHELL, "own"])
+def test_a_browser_that_starts_is_enough(machine, program, monkeypatch, there):
     commands = machine("")
     commands.append(("",))
+    path = program(there)
+    monkeypatch.setenv("CHROMIUM", path if there == "own" else "")
     get_chromium.main()
     assert commands == [("",)]
 
