@@ -37,7 +37,8 @@ NAMES = (
 DOWNLOADS = ("the-shape-of-attention.pdf", "the-shape-of-attention.epub")
 
 MISSING = (
-    "The site's tests need Chromium and found none that starts. Debian: apt-get install chromium-headless-shell. "
+    "The site's tests need Chromium and found none that starts. "
+    "Debian: apt-get install chromium-headless-shell. "
     "Elsewhere: install Chromium or Google Chrome and set CHROMIUM to the program's path."
 )
 
