@@ -108,7 +108,7 @@ def compiled(ours):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize("name", ["sentence", "one token", "long"])
 def test_compiled_it_writes_the_same(written, compiled, name):
     model, step = compiled
     ids = written[name][:, :-NEW]

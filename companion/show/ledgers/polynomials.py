@@ -3,7 +3,7 @@ with whole coefficients, found from ledgers and checked against others.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import prod
 from pathlib import Path
@@ -111,14 +111,17 @@ def step_costs(
     return {**found, MASK: (0, whole[1] - moved)}
 
 
-def step_polynomials(config: LlamaConfig, dtype: torch.dtype) -> Costs:
+def step_polynomials(
+    config: LlamaConfig, dtype: torch.dtype, phases: Iterable[str] = PHASES
+) -> Costs:
     """For each phase and step the terms of its FLOPs and of its bytes: a coefficient, and
     the exponents of batch, q_len and kv_len.
 
     Raises: ValueError when a step's cost is no such polynomial with whole coefficients.
     """
     found: Costs = {}
-    for name, terms in PHASES.items():
+    for name in phases:
+        terms = PHASES[name]
         costs = [step_costs(config, point, dtype) for point in POINTS[name]]
         found[name] = {
             step: [

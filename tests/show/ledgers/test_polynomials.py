@@ -8,6 +8,8 @@ import torch
 from companion.show.ledgers.polynomials import (
     DTYPES,
     MODELS,
+    PHASES,
+    POINTS,
     evaluated,
     fitted,
     layer_ledger,
@@ -18,12 +20,34 @@ from companion.show.ledgers.polynomials import (
 )
 
 
+# In each phase a point where nothing was fitted.
+ELSEWHERE = (3, 1, 77), (3, 6, 6), (3, 5, 70), (1, 31, 31), (1, 4, 33)
+
+
+@pytest.mark.parametrize("lengths", ELSEWHERE)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("model", MODELS)
-def test_the_file_is_what_the_ledgers_give_today(model, dtype):
+def test_the_file_is_what_the_ledgers_give_today(model, dtype, lengths):
     """`python -m companion.show.ledgers.polynomials` writes it again."""
-    fresh = step_polynomials(MODELS[model], getattr(torch, dtype))
-    assert json.loads(json.dumps(fresh)) == recorded()[model][dtype]
+    fresh = step_costs(MODELS[model], lengths, getattr(torch, dtype))
+    steps = recorded()[model][dtype][phase(*lengths)]
+    found = {
+        name: tuple(evaluated(terms, lengths) for terms in kinds)
+        for name, kinds in steps.items()
+    }
+    assert found == fresh
+
+
+def test_these_are_points_of_all_phases():
+    assert {phase(*lengths) for lengths in ELSEWHERE} == {*PHASES}
+    assert not {*ELSEWHERE} & {point for points in POINTS.values() for point in points}
+
+
+def test_fitting_gives_what_is_on_file():
+    fresh = step_polynomials(MODELS["SmolLM2"], torch.bfloat16, ["decode"])
+    assert json.loads(json.dumps(fresh)) == {
+        "decode": recorded()["SmolLM2"]["bfloat16"]["decode"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -36,17 +60,6 @@ def test_the_steps_add_up_to_the_layer(lengths):
     assert sum(evaluated(flops, lengths) for flops, _ in steps) == whole.flops
     moved = sum(evaluated(moved, lengths) for _, moved in steps)
     assert moved == whole.bytes_moved
-
-
-def test_each_step_is_the_ledgers():
-    lengths = (3, 5, 70)
-    fresh = step_costs(MODELS["Llama 3 8B"], lengths, torch.float32)
-    steps = recorded()["Llama 3 8B"]["float32"]["chunk"]
-    found = {
-        name: tuple(evaluated(terms, lengths) for terms in kinds)
-        for name, kinds in steps.items()
-    }
-    assert found == fresh
 
 
 def test_what_is_no_polynomial_is_refused():
