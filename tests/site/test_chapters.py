@@ -100,3 +100,20 @@ def test_only_pages_with_such_a_figure_load_their_scripts(context, site):
         assert ("/figures/figure.js" in text) == (
             '<script type="application/json">{' in text
         ), name
+
+
+@pytest.mark.parametrize("what", [".katex-html", ".highlight > pre"])
+def test_what_is_wider_than_a_phone_fades_until_its_end(context, site, what):
+    visit = browse.Visit(context, site / "book" / "kv_cache.html")
+    visit.page.set_viewport_size(browse.PHONE)
+    try:
+        wide = visit.page.locator(f"article {what}[data-more]")
+        wide.first.wait_for()
+        node = wide.first.element_handle()
+        assert node.evaluate("node => getComputedStyle(node).maskImage") != "none"
+        node.evaluate("node => node.scrollTo(node.scrollWidth, 0)")
+        visit.page.wait_for_function(
+            "node => getComputedStyle(node).maskImage === 'none'", arg=node
+        )
+    finally:
+        visit.page.close()

@@ -55,7 +55,7 @@
     static fate = fate;
     static css = `.panel { flex: 1 1 9rem; max-width: 22rem; min-width: 0; display: flex; flex-direction: column; gap: 0.25rem; font-size: 14px; }
       .panel > :first-child { font-size: 15px; } .panel b { display: block; }
-      .places { display: grid; grid-template-columns: 20px repeat(var(--room), minmax(0, 1fr)); font-size: 12px; text-align: center; }
+      .places { display: grid; padding: 0 1px 1px 0; grid-template-columns: 20px repeat(var(--room), minmax(0, 1fr)); font-size: 12px; text-align: center; }
       .slot, .score { box-sizing: border-box; border: 1px solid var(--look-rule); margin: 0 -1px -1px 0; }
       .slot { height: 26px; border-style: dashed; border-color: var(--look-edge); } .none .slot { visibility: hidden; }
       .cached { border-style: solid; background: repeating-linear-gradient(-45deg, var(--look-cached) 0 4px, var(--look-edge) 4px 5px); }
