@@ -107,7 +107,7 @@ def test_what_is_wider_than_a_phone_fades_until_its_end(context, site, what):
     visit = browse.Visit(context, site / "book" / "kv_cache.html")
     visit.page.set_viewport_size(browse.PHONE)
     try:
-        wide = visit.page.locator(f"article {what}[data-more]")
+        wide = visit.page.locator(f"article {what}[data-more]:visible")
         wide.first.wait_for()
         node = wide.first.element_handle()
         assert node.evaluate("node => getComputedStyle(node).maskImage") != "none"

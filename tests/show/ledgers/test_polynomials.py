@@ -19,7 +19,6 @@ from companion.show.ledgers.polynomials import (
     step_polynomials,
 )
 
-
 # In each phase a point where nothing was fitted.
 ELSEWHERE = (3, 1, 77), (3, 6, 6), (3, 5, 70), (1, 31, 31), (1, 4, 33)
 
