@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def print_twice(
-    book: list[chapters.Chapter], about: edition.Edition, site: Path, file: Path
+    book: list[chapters.Chapter], about: imprint.Edition, site: Path, file: Path
 ) -> bytes:
     """The PDF as Chromium makes it."""
     with sync_playwright() as playwright:
@@ -65,7 +65,7 @@ def print_page(page: Page, file: Path) -> bytes:
 
 def document(
     book: list[chapters.Chapter],
-    about: edition.Edition,
+    about: imprint.Edition,
     site: Path,
     pages: dict[str, int],
 ) -> str:

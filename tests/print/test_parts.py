@@ -1,5 +1,6 @@
 """What the PDF and the EPUB are made of, each part by itself."""
 
+import importlib
 from xml.etree import ElementTree
 
 import chapters
@@ -7,6 +8,7 @@ import folds
 import listings
 import package
 import pytest
+import toc
 import xhtml
 from bs4 import BeautifulSoup
 
@@ -148,3 +150,12 @@ def test_navigation_has_parts_chapters_and_sections():
         "c.xhtml",
         "c.xhtml#c--d",
     ]
+
+
+SCRIPTS = sorted((toc.ROOT / "book" / "_print").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_each_part_can_be_imported(path):
+    """The book is printed when it is published; a name that is gone is seen before."""
+    importlib.import_module(path.stem)
