@@ -7,6 +7,7 @@ from os.path import normpath
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
+import toc
 from bs4 import BeautifulSoup, Tag
 from folds import settle
 from listings import split_lines
@@ -21,7 +22,10 @@ REFERENCES = ("aria-labelledby", "aria-describedby", "aria-controls", "for", "he
 
 @dataclass
 class Chapter:
-    """A page of the book: where it stands, what it is called, and what is on it."""
+    """A page of the book: where it stands, what it is called, and what is on it.
+
+    The contents list the sections of notebooks; the other pages are for looking things up.
+    """
 
     page: str
     part: str
@@ -51,7 +55,9 @@ def chapters(site: Path, contents: dict, keep_tables: bool = False) -> list[Chap
             split_lines(listing)
         own_ids(chapter.article, chapter.name)
         own_links(chapter, pages)
-        chapter.title, chapter.sections = headings(chapter.article)
+        chapter.title, sections = headings(chapter.article)
+        if f"{chapter.page}.ipynb" in toc.notebooks():
+            chapter.sections = sections
     return found
 
 
@@ -60,7 +66,8 @@ def places(contents: dict) -> Iterator[tuple[str, str, bool]]:
     yield contents["root"], "", False
     for part in contents["parts"]:
         for chapter in part["chapters"]:
-            yield chapter["file"], part["caption"], bool(part.get("numbered"))
+            for page in (chapter, *chapter.get("sections", [])):
+                yield page["file"], part["caption"], bool(part.get("numbered"))
 
 
 def article_of(file: Path) -> Tag:

@@ -10,7 +10,7 @@ from companion.show.figures.ink import ink_scale, inked
 from companion.show.figures.lines import side
 from companion.show.figures.svg import Number, svg, text
 
-LEFT, TOP, TOKEN, ROW = 72, 42, 57, 8  # all of it as wide as a phone
+LEFT, TOP, TOKEN, ROW = 76, 42, 56, 8  # all of it as wide as a phone
 BAR, SIZE = 178, 12
 
 
