@@ -117,11 +117,11 @@ card: $(INSTALLED) ## draw the card that is shown where a page is shared
 
 # Two parts at a time, each with half the cores: where one starts, ends or waits, the other computes. The longest come
 # first. What a part prints comes in one piece when it has ended, if make can do that (4.0 and newer).
-PARTS = plain typed figures compiled chapters bundled site kernels kernels-oldest lint
+PARTS = plain typed figures compiled chapters bundled site kernels lint
 IN_ONE_PIECE = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: test
-test: $(INSTALLED) $(HF_TESTS) $(OLD_TRITON) ## run every check there is
+test: $(INSTALLED) $(HF_TESTS) ## run every check there is
 	@echo "Checking in $(words $(PARTS)) parts, two at a time: $(PARTS)"
 	@$(MAKE) --keep-going --jobs 2 $(IN_ONE_PIECE) JOBS=$$((($(JOBS) + 1) / 2)) $(PARTS)
 	@echo "All checks passed."
@@ -172,8 +172,9 @@ coverage: typed plain ## which lines of the package no test runs; at least 95% a
 kernels: $(INSTALLED)
 	@$(INTERPRETED) tests/fast/kernels
 
-# Of the oldest Triton what a version can break: each kernel in each dtype, a model made of them, one test for each part of
-# the language that a planted fault needs, and what looks into the interpreter. Which numbers come out, the newest shows.
+# Every week. Of the oldest Triton what a version can break: each kernel in each dtype, a model made of them, one test for
+# each part of the language that a planted fault needs, and what looks into the interpreter. Which numbers come out, the
+# newest shows.
 OLDEST = test_kernel_parts.py test_kernel_grader.py test_kernel_faults.py::test_without_a_fault_all_is_right \
   test_kernel_attention.py::test_past_is_the_lower_right_mask test_kernel_decode.py::test_any_number_of_splits \
   test_kernel_layers.py::test_same_tokens_and_logits
