@@ -5,18 +5,22 @@ import pickle
 import socket
 import sys
 from collections.abc import Callable
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch.distributed import FileStore  # type: ignore[attr-defined]
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 
 from companion.parallel.ranks import Rank, group, pick_kind
 from companion.parallel.refusals import check_devices
 from companion.parallel.watch import end, reported, result, watch
 from companion.refusals.numbers import is_integer
+
+# On Linux ranks are forked from a process that has imported torch; elsewhere each imports it anew.
+START = "forkserver" if sys.platform == "linux" else "spawn"
 
 
 def run(
@@ -37,8 +41,11 @@ def run(
     check_devices(kind := pick_kind(device), ranks)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "call").write_bytes(pickle.dumps((function, arguments)))
-        started = spawn(work, (folder, kind, ranks), ranks, join=False, daemon=True)
+        call = function, arguments, dict(os.environ)
+        (folder / "call").write_bytes(pickle.dumps(call))
+        set_forkserver_preload([__name__])
+        given, options = (folder, kind, ranks), {"join": False, "daemon": True}
+        started = start_processes(work, given, ranks, start_method=START, **options)
         try:
             watch(started.processes, folder)
         finally:
@@ -64,9 +71,11 @@ def check_importable(function: Callable[..., Any]) -> None:
 def work(number: int, folder: Path, kind: str, ranks: int) -> None:
     """One rank: call the function, leave its result or its error in the folder."""
     torch.set_num_threads(1)
-    stay_on_this_machine()
     with reported(folder, number):
-        function, arguments = pickle.loads((folder / "call").read_bytes())
+        function, arguments, environment = pickle.loads((folder / "call").read_bytes())
+        os.environ.clear()  # the one that it was forked from may be older
+        os.environ.update(environment)
+        stay_on_this_machine()
         store = FileStore(str(folder / "store"), ranks)
         rank = Rank(number, ranks, number, ranks)
         # noted before the group ends, as its end is an error to the other ranks

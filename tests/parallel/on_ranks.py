@@ -13,6 +13,10 @@ def number_and_double(mesh, x):
     return mesh.get_local_rank(), torch.get_num_threads(), 2 * x
 
 
+def environment(mesh, name):
+    return os.environ.get(name)
+
+
 def summing(mesh, steps=100_000):
     """Collectives without end: what a rank is in when another goes."""
     for step in range(steps):

@@ -59,14 +59,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_rank_leaves_its_result(folder):
-    call = (on_ranks.number_and_double, (torch.ones(2),))
+    call = (on_ranks.number_and_double, (torch.ones(2),), dict(os.environ))
     (folder / "call").write_bytes(pickle.dumps(call))
     work(0, folder, "cpu", 1)
     number, threads, doubled = pickle.loads(result(folder, 0).read_bytes())
     assert (number, threads, doubled.tolist()) == (0, 1, [2, 2])
 
 
-@pytest.mark.parametrize("call", [(len, ()), "no call"], ids=str)
+@pytest.mark.parametrize("call", [(len, (), {}), "no call"], ids=str)
 def test_a_rank_leaves_its_error(folder, call, capfd):
     (folder / "call").write_bytes(pickle.dumps(call))
     with pytest.raises(SystemExit):

@@ -30,6 +30,14 @@ def test_results_come_in_the_order_of_the_ranks():
         assert torch.equal(doubled, torch.tensor([0, 2, 4]))
 
 
+@pytest.mark.parametrize("value", ["one", "another", None])
+def test_a_rank_has_the_environment_of_the_call(value, monkeypatch):
+    """Whatever it was when the first rank was started."""
+    if value:
+        monkeypatch.setenv("RANKS_SEE", value)
+    assert run(on_ranks.environment, 2, "RANKS_SEE") == [value, value]
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
     [
