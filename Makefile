@@ -168,6 +168,11 @@ coverage: typed plain ## which lines of the package no test runs; at least 95% a
 	@$(BIN) coverage combine -q --keep .coverage.typed .coverage.plain
 	@$(BIN) coverage report -m --skip-covered --fail-under=95
 
+# Variants for which that is soon enough, and which `test` leaves out: those that are marked in the tests.
+.PHONY: weekly
+weekly: $(INSTALLED) ## the variants that only every week is for
+	@WEEKLY=1 $(PYTEST) tests --ignore tests/fast/kernels --ignore tests/site --ignore tests/print
+
 .PHONY: kernels
 kernels: $(INSTALLED)
 	@$(INTERPRETED) tests/fast/kernels

@@ -62,7 +62,12 @@ SLOWEST = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the bundled model; sort the files, and leave each one's tests in order."""
+    """Mark what needs the bundled model; sort the files, and leave each one's tests in order.
+
+    With WEEKLY set what is marked so runs and nothing else, without it all else.
+    """
+    weekly = bool(os.environ.get("WEEKLY"))
+    items[:] = [item for item in items if ("weekly" in item.keywords) == weekly]
     for item in items:
         if "bundled" in getattr(item, "fixturenames", ()):
             item.add_marker("bundled")

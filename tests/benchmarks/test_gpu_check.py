@@ -13,6 +13,7 @@ import gpu_check
 import outcomes
 import pytest
 import torch
+from weekly import mostly
 
 from companion.fast.kernels.goals import GPU_GOALS
 
@@ -109,7 +110,9 @@ def outcomes_of(folder, *options, **files):
     return gpu_check.outcomes(path), ran.returncode
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "load")], ids=str)
+@pytest.mark.parametrize(
+    "options", mostly([(), ("-n", "2", "--dist", "load")], ()), ids=str
+)
 def test_outcomes_are_written_with_the_reason(options, tmp_path):
     found, code = outcomes_of(
         tmp_path,
@@ -193,13 +196,13 @@ def test_what_takes_too_long_is_interrupted_with_what_it_has_started(tmp_path):
         log = tmp_path / "log"
         command = [sys.executable, "-c", code, stubborn]
         environ = dict(os.environ)
-        assert gpu_check.run_for(command, 2.0, log, environ, grace) is None
+        assert gpu_check.run_for(command, 4.0, log, environ, grace) is None
         pid, said = log.read_text().split()
         assert said == "interrupted"
-        while running(pid) and time.time() - start < 20:
+        while running(pid) and time.time() - start < 30:
             time.sleep(0.05)
         assert not running(pid)
-    assert time.time() - start < 20
+    assert time.time() - start < 30
     command = [sys.executable, "-c", "raise SystemExit(3)"]
     assert gpu_check.run_for(command, 30.0, log, environ) == 3
 
