@@ -1,5 +1,6 @@
 """What holds of every figure that responds: each is opened alone in a page, from a file."""
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -28,21 +29,32 @@ class Letters:
 
 
 FIGURES: dict[str, Callable[[], Interactive]] = {
-    "attention_explorer": lambda: show.attention_explorer("One head: `heads`."),
-    "cache_film": lambda: show.cache_film(LlamaConfig(), "A cache of `kv_len` slots."),
-    "gqa_slider": lambda: show.gqa_slider(
+    "attention-explorer": lambda: show.attention_explorer("One head: `heads`."),
+    "cache-film": lambda: show.cache_film(LlamaConfig(), "A cache of `kv_len` slots."),
+    "gqa-slider": lambda: show.gqa_slider(
         {"Llama 2": LlamaConfig(), "SmolLM2": SMOLLM2}, "Share `heads`."
     ),
-    "head_split": lambda: show.head_split("From `hidden` to `heads`."),
-    "layer_xray": lambda: show.layer_xray(tiny.model(), tiny.ids(1, 5), "`hidden`."),
-    "model_xray": lambda: show.model_xray(
+    "head-atlas": lambda: show.head_atlas(
+        tiny.model(), Letters(), ["banana", "Paris"], "All `heads`."
+    ),
+    "head-split": lambda: show.head_split("From `hidden` to `heads`."),
+    "layer-xray": lambda: show.layer_xray(tiny.model(), tiny.ids(1, 5), "`hidden`."),
+    "matmul-explorer": lambda: show.matmul_explorer("What meets, and `batch`."),
+    "model-xray": lambda: show.model_xray(
         tiny.model(), Letters(), "Paris", "Tokens of `hidden`."
     ),
-    "online_softmax_film": lambda: show.online_softmax_film("A row, in tiles of keys."),
-    "ranks_explorer": lambda: show.ranks_explorer(SMOLLM2, "A model over ranks."),
+    "online-softmax": lambda: show.online_softmax_film("A row, in tiles of keys."),
+    "ranks-explorer": lambda: show.ranks_explorer(SMOLLM2, "A model over ranks."),
+    "roofline-explorer": lambda: show.roofline_explorer("A `batch` under a roof."),
+    "rope-dial": lambda: show.rope_dial(
+        tiny.model(head_dim=64), Letters(), "Pairs of `head_dim`."
+    ),
+    "token-sampling": lambda: show.token_sampling(
+        tiny.model(), Letters(), ["Paris", "Rome"], "Of `vocab` tokens one."
+    ),
 }
 if find_spec("triton"):
-    FIGURES["gpu_tile"] = lambda: show.gpu_tile("A program of `q_len` tiles.")
+    FIGURES["gpu-tile"] = lambda: show.gpu_tile("A program of `q_len` tiles.")
 MOST_LINES = 250
 
 # What a reader can put the focus on: of radio buttons the one that is chosen, of a grid its one tab stop.
@@ -91,6 +103,14 @@ def made(name: str) -> Interactive:
 @pytest.fixture(params=FIGURES)
 def figure(request) -> Interactive:
     return made(request.param)
+
+
+def test_no_figure_is_left_out():
+    scripts = Path(show.interactive.__file__).parent.glob("*.js")
+    defined = re.findall(
+        r"customElements\.define\(\"([^\"]+)", "".join(map(Path.read_text, scripts))
+    )
+    assert {*FIGURES, "shape-figure", "gpu-tile"} == {*defined}
 
 
 @pytest.fixture
