@@ -65,15 +65,12 @@ def launch(playwright: Playwright) -> Browser:
 
 
 class Visit:
-    """One page, opened from its file at desktop width in light mode, with all that it asked for and said."""
+    """A page, with all that it asked for and said since it was last opened from a file."""
 
     def __init__(self, context: BrowserContext, file: Path, query: str = "") -> None:
-        self.file = file
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page: Page = context.new_page()
-        self.page.set_viewport_size(DESKTOP)
-        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on(
             "requestfailed",
@@ -85,6 +82,17 @@ class Visit:
         )
         self.page.on(
             "pageerror", lambda error: self.complaints.append(f"page error: {error}")
+        )
+        self.open(file, query)
+
+    def open(self, file: Path, query: str = "", size: ViewportSize = DESKTOP) -> None:
+        """Open a file, in light mode; another takes a quarter of the time of another page."""
+        self.file = file
+        self.requests.clear()
+        self.complaints.clear()
+        self.page.set_viewport_size(size)
+        self.page.emulate_media(
+            media="screen", color_scheme="light", reduced_motion="reduce"
         )
         self.page.goto(file.as_uri() + query, wait_until="load")
         self.page.evaluate("document.fonts.ready")

@@ -38,13 +38,14 @@ def gpu_tile(caption: str, *, program: int = 2) -> Interactive:
     Raises: ValueError for a program that is not in the grid.
     Source: Dao 2023, "FlashAttention-2", algorithm 1.
     """
-    given = carried_text()
-    runs = {form: recorded(*given, is_causal) for form, is_causal in FORMS.items()}
-    causal, width = runs["causal"], given[0].shape[-1]
-    if program not in range(len(causal)):
+    query, key, value = carried_text()
+    _, heads, length, width = query.shape
+    if program not in range(count := heads * length // BLOCK):
         raise ValueError(
-            f"program is {program}: the grid has programs 0 to {len(causal) - 1}"
+            f"program is {program}: the grid has programs 0 to {count - 1}"
         )
+    runs = recorded(query, key, value)
+    causal = runs["causal"]
     mine = list(loads(causal[program], width))
     maps = [score_map(causal, head, BLOCK, program) for head in (0, 1)]
     panels = [*maps, memories(causal[program], mine, width)]
@@ -79,20 +80,25 @@ def carried_text() -> tuple[Tensor, Tensor, Tensor]:
     return query, key, value
 
 
-def recorded(query: Tensor, key: Tensor, value: Tensor, is_causal: bool) -> Programs:
-    """The steps of each program of the grid, in the order of their numbers."""
+def recorded(query: Tensor, key: Tensor, value: Tensor) -> dict[str, Programs]:
+    """The steps of each program of the grid, in the order of their numbers, in each form."""
+    functions = KERNEL, LOOP, LOADER
+    steps = program_steps(
+        launched, query, key, value, functions=functions, program=None
+    )
+    programs = [list(same) for _, same in groupby(steps, lambda step: step.program)]
+    count = len(programs) // len(FORMS)
+    return {form: programs[i * count :][:count] for i, form in enumerate(FORMS)}
+
+
+def launched(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """The kernel in one form after the other, for one Python to run."""
     from companion.fast import kernels
 
-    steps = program_steps(
-        kernels.attention,
-        *(query, key, value),
-        is_causal=is_causal,
-        q_block=BLOCK,
-        kv_block=BLOCK,
-        functions=(KERNEL, LOOP, LOADER),
-        program=None,
-    )
-    return [list(same) for _, same in groupby(steps, lambda step: step.program)]
+    for is_causal in FORMS.values():
+        kernels.attention(
+            query, key, value, is_causal=is_causal, q_block=BLOCK, kv_block=BLOCK
+        )
 
 
 def traced(runs: Mapping[str, Programs], width: int) -> dict[str, Any]:

@@ -1,23 +1,39 @@
 """A figure that responds, alone in a page: opened from the package, without the book."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
 
-import browse
 import pytest
 from alone import document
-from playwright.sync_api import BrowserContext, Page
+from browse import DESKTOP, Visit
+from playwright.sync_api import BrowserContext, ViewportSize
 
 from companion.show.interactive.element import Interactive
 
 
-class Opened:
-    """The page, the element in it, and what the page complained of."""
+class Opened(Visit):
+    """A page for one figure after the other, each in a document of its own."""
 
-    def __init__(self, page: Page, tag: str) -> None:
-        self.page, self.tag = page, tag
-        self.complaints: list[str] = []
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+    tag = ""
+
+    def write(self, html: str, size: ViewportSize = DESKTOP) -> Self:
+        """Open what may be any page."""
+        self.file.write_text(html, encoding="utf-8")
+        self.page.mouse.move(0, 0)  # where no figure is
+        self.open(self.file, size=size)
+        return self
+
+    def show(
+        self,
+        figure: Interactive,
+        size: ViewportSize = DESKTOP,
+        scheme: str = "light",
+        scripts: bool = True,
+    ) -> Self:
+        """Open a page with a figure in it, as it starts."""
+        self.tag = figure.tag
+        return self.write(document(figure, scheme, scripts), size)
 
     def evaluate(self, expression: str, argument: object = None) -> object:
         """What a function of (figure, argument) returns: `figure => figure.state`."""
@@ -28,9 +44,13 @@ class Opened:
 
     def static(self, name: str, *arguments: object) -> object:
         """A static function of the element's class, which needs no figure."""
+        return self.each(name, [arguments])[0]
+
+    def each(self, name: str, calls: Sequence[Sequence[object]]) -> list[object]:
+        """What the function returns for each of these arguments."""
         return self.page.evaluate(
-            f"([tag, values]) => customElements.get(tag).{name}(...values)",
-            [self.tag, list(arguments)],
+            f"([tag, calls]) => calls.map(each => customElements.get(tag).{name}(...each))",
+            [self.tag, [list(each) for each in calls]],
         )
 
     @property
@@ -46,20 +66,13 @@ class Opened:
         return self.page.get_by_role(role, name=name, exact=True)
 
 
-@pytest.fixture
-def open_figure(context: BrowserContext) -> Iterator[Callable[..., Opened]]:
-    pages = []
+@pytest.fixture(scope="session")
+def opened(context: BrowserContext, tmp_path_factory) -> Opened:
+    file: Path = tmp_path_factory.mktemp("figure") / "page.html"
+    file.touch()
+    return Opened(context, file)
 
-    def opened(
-        figure: Interactive, size=browse.DESKTOP, scheme="light", scripts=True
-    ) -> Opened:
-        page = context.new_page()
-        pages.append(page)
-        page.set_viewport_size(size)
-        found = Opened(page, figure.tag)
-        page.set_content(document(figure, scheme, scripts))
-        return found
 
-    yield opened
-    for page in pages:
-        page.close()
+@pytest.fixture(scope="session")
+def open_figure(opened: Opened) -> Callable[..., Opened]:
+    return opened.show

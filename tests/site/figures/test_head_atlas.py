@@ -126,14 +126,13 @@ def test_layers_across_and_heads_down(atlas):
     )
 
 
-@pytest.mark.parametrize("layers", [1, 2, 16, 17, 30, 33])
-def test_every_head_has_one_place(atlas, layers):
-    sizes = {"layers": layers, "heads": 4, "columns": layers_across(layers)}
-    places = atlas.static("arranged", sizes, None)
-    assert sorted(place for place in places if place is not None) == list(
-        range(layers * 4)
-    )
-    assert sizes["columns"] <= 16
+def test_every_head_has_one_place(atlas):
+    for layers in (1, 2, 16, 17, 30, 33):
+        sizes = {"layers": layers, "heads": 4, "columns": layers_across(layers)}
+        places = atlas.static("arranged", sizes, None)
+        heads = sorted(place for place in places if place is not None)
+        assert heads == [*range(layers * 4)]
+        assert sizes["columns"] <= 16
 
 
 def test_arrows_go_from_head_to_head(atlas):
@@ -216,7 +215,6 @@ PIXEL = """(figure, [place, i, j]) => {
 def test_thumbnails_are_drawn_in_the_themes_ink(open_figure, made, runs, scheme):
     """The place of layer 17, head 4: full where the weight is, empty where it is not."""
     figure = open_figure(made, scheme=scheme)
-    figure.page.wait_for_timeout(100)
     ink = {"light": [33, 102, 172], "dark": [90, 169, 240]}[scheme]
     place = (9 + 4) * 15 + 2
     sink = figure.evaluate(PIXEL, [place, 3, 0])
@@ -226,7 +224,6 @@ def test_thumbnails_are_drawn_in_the_themes_ink(open_figure, made, runs, scheme)
     assert figure.evaluate(PIXEL, [place, 2, 9])[3] == 0
     other = {"light": "dark", "dark": "light"}[scheme]
     figure.evaluate(f"() => {{ document.documentElement.dataset.theme = '{other}' }}")
-    figure.page.wait_for_timeout(100)
     assert figure.evaluate(PIXEL, [place, 3, 0])[:3] != sink[:3]
 
 

@@ -33,9 +33,10 @@ def length(size):
     return side_of(size, DOUBLING)
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 9, 64, 576, 1536, 49152, 10**9])
-def test_sides_are_on_the_packages_scale(xray, size):
-    assert xray.static("side", size) == pytest.approx(length(size))
+def test_sides_are_on_the_packages_scale(xray):
+    sizes = 0, 1, 2, 3, 5, 9, 64, 576, 1536, 49152, 10**9
+    sides = xray.each("side", [[size] for size in sizes])
+    assert sides == pytest.approx([length(size) for size in sizes])
 
 
 def test_sides_of_all_boxes(xray, recorded):
@@ -126,18 +127,15 @@ def test_a_later_tensor_is_counted_with_its_line(xray, recorded):
     assert "counted at “query, turned”" in xray.readout.lower()
 
 
-@pytest.mark.parametrize(
-    ("sizes", "words"),
-    [
-        ([576], "1 × 576: each cell the largest of 36 values"),
-        ([1, 5, 576], "5 × 576: each cell the largest of 36 values"),
-        ([1, 9, 5, 5], "head 0 of 9, 5 × 5: each cell a value"),
-        ([1, 9, 5, 64], "head 0 of 9, 5 × 64: each cell the largest of 4 values"),
-        ([1536, 576], "1536 × 576: each cell the largest of 96 × 36 values"),
-    ],
-)
-def test_it_says_which_values_share_a_cell(xray, sizes, words):
-    assert xray.static("described", sizes) == words
+def test_it_says_which_values_share_a_cell(xray):
+    words = {
+        (576,): "1 × 576: each cell the largest of 36 values",
+        (1, 5, 576): "5 × 576: each cell the largest of 36 values",
+        (1, 9, 5, 5): "head 0 of 9, 5 × 5: each cell a value",
+        (1, 9, 5, 64): "head 0 of 9, 5 × 64: each cell the largest of 4 values",
+        (1536, 576): "1536 × 576: each cell the largest of 96 × 36 values",
+    }
+    assert xray.each("described", [[sizes] for sizes in words]) == [*words.values()]
 
 
 @pytest.mark.parametrize(

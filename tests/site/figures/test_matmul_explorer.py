@@ -43,10 +43,9 @@ def packages(a, b):
 
 
 def test_as_the_package_explains(explorer):
-    refused = 0
-    for seed in range(600):
-        a, b = shapes(seed)
-        mine, right = explorer.static("explain", a, b), packages(a, b)
+    pairs, refused = list(map(shapes, range(600))), 0
+    for mine, pair in zip(explorer.each("explain", pairs), pairs, strict=True):
+        right = packages(*pair)
         refused += "why" in right
         if "why" in right:
             assert mine["why"] == right["why"]
@@ -58,9 +57,8 @@ def test_as_the_package_explains(explorer):
 
 def test_the_shape_is_torchs(explorer):
     """Not by way of the package: what runs on the meta device."""
-    for seed in range(200):
-        a, b = shapes(seed)
-        mine = explorer.static("explain", a, b)
+    pairs = list(map(shapes, range(200)))
+    for mine, (a, b) in zip(explorer.each("explain", pairs), pairs, strict=True):
         try:
             x, y = (torch.empty(sizes, device="meta") for sizes in (a, b))
             expected = str(tuple(torch.matmul(x, y).shape))
@@ -76,23 +74,20 @@ def test_sizes_beyond_what_a_float_holds(explorer):
     assert explorer.static("explain", a, b) == right
 
 
-@pytest.mark.parametrize(
-    ("typed", "sizes"),
-    [
-        ("(2, 3)", ["2", "3"]),
-        ("2,3", ["2", "3"]),
-        (" [ 2 , 3 ] ", ["2", "3"]),
-        ("(3,)", ["3"]),
-        ("3", ["3"]),
-        ("()", []),
-        ("torch.Size([2, 3])", ["2", "3"]),
-        ("(1_000, 2)", ["1000", "2"]),
-        ("(-1, 3)", ["-1", "3"]),
-        ("(−1, 3)", ["-1", "3"]),
-    ],
-)
-def test_shapes_as_they_are_written(explorer, typed, sizes):
-    assert explorer.static("read", typed) == sizes
+def test_shapes_as_they_are_written(explorer):
+    sizes = {
+        "(2, 3)": ["2", "3"],
+        "2,3": ["2", "3"],
+        " [ 2 , 3 ] ": ["2", "3"],
+        "(3,)": ["3"],
+        "3": ["3"],
+        "()": [],
+        "torch.Size([2, 3])": ["2", "3"],
+        "(1_000, 2)": ["1000", "2"],
+        "(-1, 3)": ["-1", "3"],
+        "(−1, 3)": ["-1", "3"],
+    }
+    assert explorer.each("read", [[typed] for typed in sizes]) == [*sizes.values()]
 
 
 @pytest.mark.parametrize(

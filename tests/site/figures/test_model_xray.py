@@ -67,31 +67,6 @@ CLICK = """(figure, name) =>
 
 
 @pytest.mark.parametrize(
-    "count",
-    [
-        0,
-        1,
-        9,
-        999,
-        1000,
-        9999,
-        10_000,
-        12_345,
-        99_950,
-        999_499,
-        999_500,
-        376_250,
-        14_637_754,
-        283_115_520,
-        10**15,
-    ],
-)
-def test_counts_are_written_as_the_tables_write_them(xray, count):
-    page = "count => customElements.get('shape-figure').parts.amount(count, 'B')"
-    assert xray.page.evaluate(page, count) == amount(count, "B")
-
-
-@pytest.mark.parametrize(
     ("state", "step", "token"),
     [
         ({"step": -1}, "embedding", "␣is"),
@@ -116,18 +91,11 @@ def test_steps_hide_what_comes_later(xray):
         assert float(kept[0] if kept else 0) == pytest.approx(100 * hidden, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("across", "down", "token", "step"),
-    [
-        (0, 0, 0, 0),
-        (0.19, 0.5, 0, 16),
-        (0.21, 0.99, 1, 31),
-        (1, 1, 4, 31),
-        (-3, 7, 0, 31),
-    ],
-)
-def test_a_place_in_the_picture_is_a_token_and_a_step(xray, across, down, token, step):
-    assert xray.static("at", across, down, 5, 32) == {"token": token, "step": step}
+def test_a_place_in_the_picture_is_a_token_and_a_step(xray):
+    places = (0, 0), (0.19, 0.5), (0.21, 0.99), (1, 1), (-3, 7)
+    found = xray.each("at", [(across, down, 5, 32) for across, down in places])
+    right = (0, 0), (0, 16), (1, 31), (4, 31), (0, 31)
+    assert [(each["token"], each["step"]) for each in found] == [*right]
 
 
 def test_pointing_and_the_ends(xray):

@@ -42,20 +42,23 @@ def turned(x, position, name, pairing):
     return ROTATIONS[pairing](x[None, None, None], *angles(position, name))[0, 0, 0]
 
 
-@pytest.mark.parametrize("pairing", ROTATIONS)
 @pytest.mark.parametrize("name", SCALINGS)
-def test_turns_as_the_package_turns(dial, figure, name, pairing):
-    draw = random.Random(f"{name} {pairing}")
+def test_turns_as_the_package_turns(dial, figure, name):
+    draw = random.Random(name)
     positions = [0, 1, 2, 8191, 8192, LONGEST - 1, 1_000_000, 2**24]
     positions += [draw.randrange(LONGEST) for _ in range(40)]
+    given = [
+        torch.randn(64, generator=torch.Generator().manual_seed(n)) for n in positions
+    ]
     scaling = figure.trace["scalings"][name]
-    for position in positions:
-        x = torch.randn(64, generator=torch.Generator().manual_seed(position))
-        right = turned(x, position, name, pairing)
-        mine = dial.static("rotate", x.double().tolist(), position, scaling, pairing)
-        torch.testing.assert_close(
-            torch.tensor(mine), right, rtol=0, atol=2e-6, msg=f"position {position}"
-        )
+    for pairing in ROTATIONS:
+        cases = list(zip(given, positions, strict=True))
+        calls = [(x.double().tolist(), n, scaling, pairing) for x, n in cases]
+        for (x, n), mine in zip(cases, dial.each("rotate", calls), strict=True):
+            right, said = turned(x, n, name, pairing), f"position {n}, {pairing}"
+            torch.testing.assert_close(
+                torch.tensor(mine), right, rtol=0, atol=2e-6, msg=said
+            )
 
 
 @pytest.mark.parametrize("name", SCALINGS)
@@ -65,19 +68,15 @@ def test_scores_as_the_package_scores(dial, figure, name):
     for _ in range(40):
         m, n = draw.randrange(LONGEST), draw.randrange(LONGEST)
         right = turned(query, m, name, "halves") @ turned(key, n, name, "halves") / 8
-        met = dial.static("meet", query.tolist(), key.tolist(), m, n, scaling, "halves")
+        given = query.tolist(), key.tolist(), m, n, scaling
+        pairings = "halves", "neighbors", "mixed"
+        met, permuted, mixed = dial.each("meet", [(*given, each) for each in pairings])
         assert met["score"] == pytest.approx(right.item(), abs=2e-5)
         added = turned(query, m, name, "halves") * turned(key, n, name, "halves")
         assert met["adds"] == pytest.approx(
             added.unflatten(0, (2, 32)).sum(0).tolist(), abs=2e-5
         )
-        permuted = dial.static(
-            "meet", query.tolist(), key.tolist(), m, n, scaling, "neighbors"
-        )
         assert permuted["score"] == met["score"]  # the same products, stored elsewhere
-        mixed = dial.static(
-            "meet", query.tolist(), key.tolist(), m, n, scaling, "mixed"
-        )
         wrong = turned(query, m, name, "neighbors") @ turned(key, n, name, "neighbors")
         assert mixed["score"] == pytest.approx(wrong.item() / 8, abs=2e-5)
 
