@@ -186,8 +186,9 @@ def sideways_scroll(visit: Visit) -> list[str]:
 
 # Text of one color, size and weight on the same paint has one contrast, which takes axe long to find: three
 # of each will do. What lies outside the flow of the text, or in a drawing, is of a kind of its own.
-ONE_OF_EACH_LOOK = """(() => {
-  const paints = new Map([[null, ""]]), seen = new Map(), kept = [];
+ONE_OF_EACH_LOOK = """() => {
+  axe.configure({rules: [{id: "color-contrast", selector: "[data-contrast], [data-contrast] *"}]});
+  const paints = new Map([[null, ""]]), seen = new Map();
   const paint = node => {
     if (!paints.has(node)) {
       const s = getComputedStyle(node);
@@ -209,10 +210,9 @@ ONE_OF_EACH_LOOK = """(() => {
     const look = [...text, ...exempt, paint(node)].join(" | ");
     const count = (seen.get(look) || 0) + 1;
     seen.set(look, count);
-    if (count <= 3) kept.push(node);
+    node.toggleAttribute("data-contrast", count <= 3);
   }
-  return {include: kept.length ? kept : [document.body]};
-})()"""
+}"""
 
 
 def accessibility(visit: Visit, scheme: str, size: ViewportSize = DESKTOP) -> list[str]:
@@ -221,20 +221,17 @@ def accessibility(visit: Visit, scheme: str, size: ViewportSize = DESKTOP) -> li
     visit.color(scheme)
     if visit.page.evaluate("typeof axe === 'undefined'"):
         visit.page.evaluate(AXE_SCRIPT)
-    on_the_page = {"runOnly": ["link-in-text-block"]}
-    if scheme == "light":
-        on_the_page = {"rules": {"color-contrast": {"enabled": False}}}
-    return [
-        *violations(visit, "document", on_the_page),
-        *violations(visit, ONE_OF_EACH_LOOK, {"runOnly": ["color-contrast"]}),
-    ]
+    visit.page.evaluate(ONE_OF_EACH_LOOK)
+    return violations(visit, scheme)
 
 
-def violations(visit: Visit, part: str, rules: dict[str, object]) -> list[str]:
-    """What axe finds by some rules in a part of the page, which is an expression in JavaScript."""
+def violations(visit: Visit, scheme: str) -> list[str]:
+    """What axe finds in the page; in dark mode by its rules on colors."""
     # Preloading fetches every style sheet again, which a page from the disk may not do.
-    options = {"resultTypes": ["violations"], "preload": False, **rules}
-    result = visit.page.evaluate(f"options => axe.run({part}, options)", options)
+    options: dict[str, object] = {"resultTypes": ["violations"], "preload": False}
+    if scheme == "dark":
+        options["runOnly"] = ["color-contrast", "link-in-text-block"]
+    result = visit.page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{violation['id']}: {node['html'][:160]} ({node['failureSummary'].splitlines()[-1].strip()})"
         for violation in result["violations"]

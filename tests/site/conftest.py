@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browse import launch
+from browse import Visit, launch
 from playwright.sync_api import BrowserContext, sync_playwright
 
 
@@ -12,6 +12,14 @@ def context() -> Iterator[BrowserContext]:
         browser = launch(playwright)
         yield browser.new_context(offline=True)
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def visit(context: BrowserContext, tmp_path_factory) -> Visit:
+    """A page for one file after the other, which a new page would take longer to open."""
+    file: Path = tmp_path_factory.mktemp("visit") / "page.html"
+    file.touch()
+    return Visit(context, file)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ CHAPTERS = [name for name in toc.pages() if (toc.ROOT / f"{name}.ipynb").exists(
 LINE = 40  # px: more than one line of text is higher
 
 
-@pytest.fixture(params=CHAPTERS)
+@pytest.fixture(params=CHAPTERS, scope="module")
 def chapter(request, context, site):
     visit = browse.Visit(context, site / f"{request.param}.html")
     yield visit
@@ -82,8 +82,8 @@ def test_figures_are_numbered(chapter):
         assert anchor == f"figure-{number.split()[1].replace('.', '-')}"
 
 
-def test_axes_in_prose_are_chips(context, site):
-    visit = browse.Visit(context, site / "book" / "attention.html")
+def test_axes_in_prose_are_chips(visit, site):
+    visit.open(site / "book" / "attention.html")
     chip = visit.page.locator("article p code.axis-d").first
     assert chip.text_content() == "head_dim"
     decoration = chip.evaluate("node => getComputedStyle(node).textDecorationStyle")
@@ -91,7 +91,6 @@ def test_axes_in_prose_are_chips(context, site):
     formula = visit.page.locator(".katex .axis-d").first
     color = formula.evaluate("node => getComputedStyle(node).borderBottomColor")
     assert color == "rgb(12, 59, 5)"
-    visit.page.close()
 
 
 def test_only_pages_with_such_a_figure_load_their_scripts(context, site):

@@ -72,28 +72,24 @@ BAD = {
 
 
 @pytest.fixture
-def visit(context, tmp_path):
-    visits = []
-
-    def open_page(text):
+def open_page(visit, tmp_path):
+    def opened(text):
         file = tmp_path / "page.html"
         file.write_text(text)
-        visits.append(browse.Visit(context, file))
-        return visits[-1]
+        visit.open(file)
+        return visit
 
-    yield open_page
-    for opened in visits:
-        opened.page.close()
+    return opened
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_page_fails(kind, visit):
+def test_a_bad_page_fails(kind, open_page):
     fault, check = BAD[kind]
-    assert check(visit(GOOD.replace("</main>", f"{fault}</main>")))
+    assert check(open_page(GOOD.replace("</main>", f"{fault}</main>")))
 
 
-def test_a_good_page_passes(visit):
-    page = visit(GOOD)
+def test_a_good_page_passes(open_page):
+    page = open_page(GOOD)
     assert not [problem for _, check in BAD.values() for problem in check(page)]
     assert not browse.broken_links(page.file)
 

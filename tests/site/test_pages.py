@@ -16,25 +16,22 @@ def size(name):
 
 
 @pytest.mark.parametrize("name", sorted([*toc.pages(), *EXTRA], key=size, reverse=True))
-def test_page(name, context, site, record_property):
-    visit = browse.Visit(context, site / f"{name}.html")
-    try:
-        record_property("weight", (name, len(visit.requests), *visit.weight()))
-        # What is folded away is part of the page too.
-        visit.page.evaluate(
-            "document.querySelectorAll('details').forEach(node => node.open = true)"
-        )
-        problems = {
-            "requests to other hosts": browse.foreign_requests(visit),
-            "no text alternative": browse.missing_names(visit),
-            "accessibility, light": browse.accessibility(visit, "light"),
-            "accessibility, dark": browse.accessibility(visit, "dark"),
-            "scrolls sideways": browse.sideways_scroll(visit),
-            "accessibility, phone": browse.accessibility(visit, "light", browse.PHONE),
-            "complaints": browse.complaints(visit),
-        }
-    finally:
-        visit.page.close()
+def test_page(name, visit, site, record_property):
+    visit.open(site / f"{name}.html")
+    record_property("weight", (name, len(visit.requests), *visit.weight()))
+    # What is folded away is part of the page too.
+    visit.page.evaluate(
+        "document.querySelectorAll('details').forEach(node => node.open = true)"
+    )
+    problems = {
+        "requests to other hosts": browse.foreign_requests(visit),
+        "no text alternative": browse.missing_names(visit),
+        "accessibility, light": browse.accessibility(visit, "light"),
+        "accessibility, dark": browse.accessibility(visit, "dark"),
+        "scrolls sideways": browse.sideways_scroll(visit),
+        "accessibility, phone": browse.accessibility(visit, "light", browse.PHONE),
+        "complaints": browse.complaints(visit),
+    }
     if report := [
         f"{kind}: {problem}" for kind, found in problems.items() for problem in found
     ]:
@@ -74,13 +71,10 @@ def test_front_door(site):
     assert refresh["content"].partition("url=")[2] == f"{toc.pages()[0]}.html"
 
 
-def test_search(context, site):
-    visit = browse.Visit(context, site / "search.html", "?q=attention")
-    try:
-        visit.page.wait_for_selector("#search-results li a", timeout=5000)
-        assert not browse.complaints(visit)
-    finally:
-        visit.page.close()
+def test_search(visit, site):
+    visit.open(site / "search.html", "?q=attention")
+    visit.page.wait_for_selector("#search-results li a", timeout=5000)
+    assert not browse.complaints(visit)
 
 
 def test_repository_links_lead_to_the_page(site):

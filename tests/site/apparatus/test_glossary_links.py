@@ -142,16 +142,13 @@ def test_other_pages_have_none(site):
     assert not [name for name in others if found(site, name)]
 
 
-def test_a_word_is_quieter_than_a_link(context, site):
-    visit = browse.Visit(context, site / "book" / "kv_cache.html")
-    try:
-        style = visit.page.evaluate(
-            """() => {
-              const link = document.querySelector("a.glossary-link");
-              const [own, text] = [link, link.parentElement].map(node => getComputedStyle(node));
-              return [own.color === text.color, own.textDecorationLine, own.textDecorationStyle];
-            }"""
-        )
-    finally:
-        visit.page.close()
+def test_a_word_is_quieter_than_a_link(visit, site):
+    visit.open(site / "book" / "kv_cache.html")
+    style = visit.page.evaluate(
+        """() => {
+          const link = document.querySelector("a.glossary-link");
+          const [own, text] = [link, link.parentElement].map(node => getComputedStyle(node));
+          return [own.color === text.color, own.textDecorationLine, own.textDecorationStyle];
+        }"""
+    )
     assert style == [True, "underline", "dotted"]

@@ -40,24 +40,21 @@ FIRST = {
 
 
 @pytest.fixture
-def search(context, site):
+def search(visit, site):
     """Searching for something; gives the pages that are found, in their order."""
-    visit = browse.Visit(context, site / "search.html")
 
     def ask(query):
-        visit.page.goto(
-            (site / "search.html").as_uri() + f"?q={query.replace(' ', '+')}"
-        )
+        visit.open(site / "search.html", f"?q={query.replace(' ', '+')}")
         visit.page.wait_for_function(
             "document.querySelector('.search-summary')?.innerText"
         )
         links = visit.page.locator("#search-results li a")
-        return [link.get_attribute("href") for link in links.all()]
+        found = links.evaluate_all("all => all.map(link => link.getAttribute('href'))")
+        assert not browse.complaints(visit)
+        assert not browse.foreign_requests(visit)
+        return found
 
-    yield ask
-    visit.page.close()
-    assert not browse.complaints(visit)
-    assert not browse.foreign_requests(visit)
+    return ask
 
 
 def test_the_right_page_is_first(search):
@@ -110,15 +107,12 @@ def test_only_the_search_page_loads_the_index(site):
     assert len(loads(site / "search.html")) == 3
 
 
-def test_a_search_begins_on_any_page(context, site):
-    visit = browse.Visit(context, site / "book" / "rope.html")
-    try:
-        visit.page.keyboard.press("Control+k")
-        visit.page.keyboard.type("repeat_kv")
-        visit.page.keyboard.press("Enter")
-        first = visit.page.locator("#search-results li a").first
-        expect(first).to_have_attribute("href", "book/gqa.html#the-code")
-        assert "search.html?q=repeat_kv" in visit.page.url
-        assert not browse.complaints(visit)
-    finally:
-        visit.page.close()
+def test_a_search_begins_on_any_page(visit, site):
+    visit.open(site / "book" / "rope.html")
+    visit.page.keyboard.press("Control+k")
+    visit.page.keyboard.type("repeat_kv")
+    visit.page.keyboard.press("Enter")
+    first = visit.page.locator("#search-results li a").first
+    expect(first).to_have_attribute("href", "book/gqa.html#the-code")
+    assert "search.html?q=repeat_kv" in visit.page.url
+    assert not browse.complaints(visit)

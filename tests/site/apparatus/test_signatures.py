@@ -30,21 +30,17 @@ def test_no_list_is_in_a_signature(name, site):
 
 
 @pytest.mark.parametrize("size", [browse.DESKTOP, browse.PHONE], ids=["wide", "phone"])
-def test_a_long_one_has_a_parameter_on_each_line(size, context, site):
-    visit = browse.Visit(context, site / "book" / "api.html")
-    try:
-        visit.resize(size)
-        lines, font, inside = visit.page.evaluate(
-            """() => {
-              const dt = document.getElementById("companion.attention.scaled_dot_product_attention");
-              const spans = [...dt.querySelectorAll(".sig-line")], box = dt.getBoundingClientRect();
-              const tops = new Set(spans.map(span => Math.round(span.getBoundingClientRect().top)));
-              const inside = spans.every(span => span.getBoundingClientRect().right <= box.right);
-              return [[spans.length, tops.size], getComputedStyle(spans[0]).fontFamily, inside];
-            }"""
-        )
-    finally:
-        visit.page.close()
+def test_a_long_one_has_a_parameter_on_each_line(size, visit, site):
+    visit.open(site / "book" / "api.html", size=size)
+    lines, font, inside = visit.page.evaluate(
+        """() => {
+          const dt = document.getElementById("companion.attention.scaled_dot_product_attention");
+          const spans = [...dt.querySelectorAll(".sig-line")], box = dt.getBoundingClientRect();
+          const tops = new Set(spans.map(span => Math.round(span.getBoundingClientRect().top)));
+          const inside = spans.every(span => span.getBoundingClientRect().right <= box.right);
+          return [[spans.length, tops.size], getComputedStyle(spans[0]).fontFamily, inside];
+        }"""
+    )
     assert lines == [9, 9]  # eight parameters and the star
     assert "mono" in font.lower()
     assert inside
