@@ -126,6 +126,7 @@ def test_the_graph_gives_the_logits(name):
     check_logits(model, compiled(model), off)
 
 
+@pytest.mark.weekly  # of one text it writes in test_smollm2 every time
 def test_generated_code_gives_the_logits():
     model = small(attention_bias=True)
     check_logits(model, fast.compile_decode(model, backend=GENERATED), 1e-5)
