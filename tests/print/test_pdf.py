@@ -114,7 +114,7 @@ def test_all_code_is_there(texts, book):
 def test_all_text_is_there(texts, book):
     pages = squeezed("\n".join(texts))
     cells = [
-        squeezed(cell.get_text()) for cell in book.select("td, figcaption, h2, h3")
+        squeezed(cell.get_text()) for cell in book.select("td, th, figcaption, h2, h3")
     ]
     cells = [cell for cell in cells if cell.isascii()]
     assert len(cells) > 2000
