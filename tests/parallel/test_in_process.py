@@ -66,6 +66,16 @@ def test_a_rank_leaves_its_result(folder):
     assert (number, threads, doubled.tolist()) == (0, 1, [2, 2])
 
 
+def test_a_rank_has_no_older_environment(folder, monkeypatch):
+    """Such as that of the process it was forked from."""
+    given = dict(os.environ)
+    monkeypatch.setenv("RANKS_SEE", "what was")
+    call = on_ranks.environment, ("RANKS_SEE",), given
+    (folder / "call").write_bytes(pickle.dumps(call))
+    work(0, folder, "cpu", 1)
+    assert pickle.loads(result(folder, 0).read_bytes()) is None
+
+
 @pytest.mark.parametrize("call", [(len, (), {}), "no call"], ids=str)
 def test_a_rank_leaves_its_error(folder, call, capfd):
     (folder / "call").write_bytes(pickle.dumps(call))

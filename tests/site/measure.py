@@ -61,13 +61,16 @@ FIRST_FIGURE = """() => {
 def measured(page: Page) -> dict[str, object]:
     """Shift, paint, first figure and shares of an open page, after a scroll to its end and back."""
     page.wait_for_timeout(300)
+    paint = page.evaluate(
+        "seen.paint"
+    )  # of the first screen: a scroll shows what may be larger
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_timeout(200)
     page.evaluate("scrollTo(0, 0)")
-    seen = page.evaluate("seen")
+    shift = page.evaluate("seen.shift")
     return {
-        "shift": seen["shift"],
-        "paint": seen["paint"],
+        "shift": shift,
+        "paint": paint,
         "figure": page.evaluate(FIRST_FIGURE),
         "height": page.evaluate(
             "document.querySelector('article.bd-article').getBoundingClientRect().height"

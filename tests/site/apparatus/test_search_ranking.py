@@ -67,6 +67,18 @@ def test_the_right_page_is_first(search):
     assert not wrong
 
 
+def test_it_leads_to_the_section_that_says_most(search, visit):
+    for query, place in (
+        ("why is my decode slow", "decode_loop.html#where-the-bytes-are"),
+        ("swiglu flops", "norm_swiglu.html#swiglu-by-hand"),  # no heading has both
+        ("grouped-query attention", "gqa.html"),  # a chapter of that name begins there
+    ):
+        assert search(query)[0] == f"book/{place}"
+    search("why is my decode slow")
+    first = visit.page.locator("#search-results li a").first
+    assert first.inner_text().endswith(" › Where the bytes are")
+
+
 @pytest.mark.parametrize("name", ["repeat_kv", "apply_rope", "KVCache", "causal_mask"])
 def test_a_name_of_the_api_is_near(name, search):
     near = search(name)[:3]
