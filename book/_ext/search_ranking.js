@@ -71,10 +71,10 @@ const heading = ({ alltitles }, page, anchor) =>
 
 const sum = (scores, page) => scores.reduce((total, score) => total + (score.pages.get(page) || 0), 0);
 
-const pageResult = (index, asked, page, text, section, most) => {
+const pageResult = (index, asked, page, text, section) => {
   const title = likeness(asked, index.titles[page]);
-  const name = section ? (NAMED - HEADING) * section.share ** 2 + HEADING : 0;
-  const anchor = title.all ? null : (section ?? most)?.id; // a chapter about it is read from its beginning
+  const name = section?.share ? (NAMED - HEADING) * section.share ** 2 + HEADING : 0;
+  const anchor = title.all ? null : section?.id; // a chapter about it is read from its beginning
   const below = anchor && heading(index, page, anchor); // none for the page's own title
   const score = (text + TITLE * title.share + name) * (LISTS.test(index.docnames[page]) ? LISTED : 1);
   const label = index.titles[page] + (below ? ` › ${below}` : "");
@@ -96,11 +96,11 @@ Search._performSearch = (query, _terms, _excluded, _highlight, objectTerms) => {
   const index = Search._index, asked = [...new Set(stems(query))];
   if (!asked.length) return [];
   const scores = asked.map((word) => said(word, index));
-  const [sections, most] = [named(asked, index), telling(scores, index)];
+  const sections = new Map([...telling(scores, index), ...named(asked, index)]); // a name goes before what is said
   const every = [...new Set(scores.flatMap((score) => [...score.pages.keys()]))];
   const all = every.filter((page) => scores.every((score) => score.pages.has(page)));
   const results = (all.length ? all : every).map((page) =>
-    pageResult(index, asked, page, sum(scores, page) / asked.length, sections.get(page), most.get(page)));
+    pageResult(index, asked, page, sum(scores, page) / asked.length, sections.get(page)));
   // Sphinx takes the results from the end.
   return [...results, ...objectResults(objectTerms)].sort((a, b) => a[4] - b[4] || b[1].localeCompare(a[1]));
 };

@@ -43,7 +43,8 @@ def run(
         folder = Path(name)
         call = function, arguments, dict(os.environ)
         (folder / "call").write_bytes(pickle.dumps(call))
-        set_forkserver_preload([__name__])
+        if START == "forkserver":
+            set_forkserver_preload([__name__])
         given, options = (folder, kind, ranks), {"join": False, "daemon": True}
         started = start_processes(work, given, ranks, start_method=START, **options)
         try:

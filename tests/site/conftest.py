@@ -15,11 +15,17 @@ def context() -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="session")
-def visit(context: BrowserContext, tmp_path_factory) -> Visit:
-    """A page for one file after the other, which a new page would take longer to open."""
-    file: Path = tmp_path_factory.mktemp("visit") / "page.html"
+def blank(tmp_path_factory) -> Path:
+    """What a page shows before it is shown anything."""
+    file: Path = tmp_path_factory.mktemp("blank") / "page.html"
     file.touch()
-    return Visit(context, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def visit(context: BrowserContext, blank: Path) -> Visit:
+    """A page for one file after the other, which a new page would take longer to open."""
+    return Visit(context, blank)
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,7 @@ def test_docstrings_are_a_touch_away(chapter):
 
 def test_listings_lead_to_files_that_there_are(site):
     pages = [browse.parsed(site / f"{name}.html") for name in CHAPTERS]
+    assert sum(len(page.select(".listing .docstring")) for page in pages) > 40
     links = [link for page in pages for link in page.select(".listing-head a")]
     assert len(links) > 40
     for link in links:

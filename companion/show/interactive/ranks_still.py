@@ -10,7 +10,7 @@ from companion.show.figures.lines import side
 from companion.show.figures.svg import svg, text
 from companion.show.look.palette import MUTED
 
-TOP, LEFT, LINE = 44, 34, 18
+TOP, LEFT, LINE = 44, 48, 18
 
 
 def panel(

@@ -3,7 +3,7 @@ with whole coefficients, found from ledgers and checked against others.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from math import prod
 from pathlib import Path
@@ -111,26 +111,22 @@ def step_costs(
     return {**found, MASK: (0, whole[1] - moved)}
 
 
-def step_polynomials(
-    config: LlamaConfig, dtype: torch.dtype, phases: Iterable[str] = PHASES
-) -> Costs:
-    """For each phase and step the terms of its FLOPs and of its bytes: a coefficient, and
+def phase_polynomials(
+    config: LlamaConfig, dtype: torch.dtype, name: str
+) -> dict[str, list[list[Term]]]:
+    """For each step of a phase the terms of its FLOPs and of its bytes: a coefficient, and
     the exponents of batch, q_len and kv_len.
 
     Raises: ValueError when a step's cost is no such polynomial with whole coefficients.
     """
-    found: Costs = {}
-    for name in phases:
-        terms = PHASES[name]
-        costs = [step_costs(config, point, dtype) for point in POINTS[name]]
-        found[name] = {
-            step: [
-                fitted(terms, POINTS[name], [cost[step][kind] for cost in costs])
-                for kind in (0, 1)
-            ]
-            for step in costs[0]
-        }
-    return found
+    costs = [step_costs(config, point, dtype) for point in POINTS[name]]
+    return {
+        step: [
+            fitted(PHASES[name], POINTS[name], [cost[step][kind] for cost in costs])
+            for kind in (0, 1)
+        ]
+        for step in costs[0]
+    }
 
 
 def evaluated(terms: Sequence[Term], lengths: Lengths) -> int:
@@ -147,7 +143,11 @@ def write() -> None:
     """Take the ledgers again, and keep what they give: some minutes at most."""
     found = {
         model: {
-            dtype: step_polynomials(config, getattr(torch, dtype)) for dtype in DTYPES
+            dtype: {
+                name: phase_polynomials(config, getattr(torch, dtype), name)
+                for name in PHASES
+            }
+            for dtype in DTYPES
         }
         for model, config in MODELS.items()
     }

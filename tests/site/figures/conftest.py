@@ -67,10 +67,8 @@ class Opened(Visit):
 
 
 @pytest.fixture(scope="session")
-def opened(context: BrowserContext, tmp_path_factory) -> Opened:
-    file: Path = tmp_path_factory.mktemp("figure") / "page.html"
-    file.touch()
-    return Opened(context, file)
+def opened(context: BrowserContext, blank: Path) -> Opened:
+    return Opened(context, blank)
 
 
 @pytest.fixture(scope="session")
