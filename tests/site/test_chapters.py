@@ -41,7 +41,9 @@ def test_a_chapter(chapter):
     assert first_picture(chapter) > 150
     assert all(
         height <= LINE
-        for height in heights(chapter, "details.set-up, details.made-by, details.check")
+        for height in heights(
+            chapter, "details.set-up, details.made-by, details.check, details.solution"
+        )
     )
     lines = chapter.page.locator("details.check > summary").all_text_contents()
     assert all(line.startswith("✓ ") for line in lines), lines

@@ -99,6 +99,7 @@
       this.sums.classList.toggle("wrong", sums.some(sum => !(Math.abs(sum - 1) < 1e-3)));
       this.steps.show(step);
       this.matrices.W.rename(projection);
+      this.matrices.scores.rename(stage !== "scores" && state.scaled ? "scaled scores" : "scores");
       this.over.show(state.over);
       this.scaled.show(state.scaled);
       this.causal.show(state.causal);
@@ -142,9 +143,8 @@
     }
 
     score(state, made, i, j, sum) {
-      // As processors do it: a product and a sum, rounded once.
-  const product = `scores[${i}, ${j}] = Q[${i}] · K[${j}] = ${sum(made.Q[i], made.K[j], made.scores[i][j])}`;
-      const scaled = state.step >= 2 ? (state.scaled ? `, · 1/√${made.Q[0].length} = ${brief(made.scaled[i][j])}` : ", not scaled") : "";
+      const product = `scores[${i}, ${j}] = Q[${i}] · K[${j}] = ${sum(made.Q[i], made.K[j], made.scores[i][j])}`;
+      const scaled = state.step >= 2 ? (state.scaled ? `; times 1/√${made.Q[0].length}: ${brief(made.scaled[i][j])}` : ", not scaled") : "";
       return product + scaled + (state.step >= 3 && state.causal && j > i ? `, masked: “${this.tokens[j]}” comes after “${this.tokens[i]}”` : "");
     }
   }
