@@ -7,7 +7,7 @@ from torch import Tensor
 def group_heads(
     query: Shaped[Tensor, "*batch q_len head_dim"], key: Tensor, enable_gqa: bool
 ) -> Shaped[Tensor, "*kv_batch group q_len head_dim"]:
-    """The query heads that share a key/value head on an axis of their own, else of 1."""
+    """The query heads that share a KV head on an axis of their own; 1 without GQA."""
     if enable_gqa:
         return query.unflatten(-3, (key.shape[-3], -1))
     return query.unsqueeze(-3)

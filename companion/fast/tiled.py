@@ -67,8 +67,8 @@ def attend_to_blocks(
 ) -> Float[Tensor, "*batch group rows value_dim"]:
     """One block of queries against all blocks of keys, with a running softmax.
 
-    `first_query` is the place of the first query when attention is causal: keys are
-    read as far as the last query sees.
+    `first_query` is the place of the first query when attention is causal: only the
+    keys that the last query sees are read.
     """
     wide = torch.promote_types(query.dtype, torch.float32)
     batch = torch.broadcast_shapes(query.shape[:-3], key.shape[:-2], value.shape[:-2])
