@@ -1,0 +1,112 @@
+"""book/claims.yml: numbers of the text that no cell prints, each with what proves it.
+
+A *published* one has a source, a *measured* one a raw file and where it stands in it, a
+*counted* one an expression over the package and the configs. The last two are evaluated.
+"""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from claims.evidence import stems
+from claims.quantities import Quantity, quantities
+from toc import ROOT
+
+import companion
+
+if TYPE_CHECKING:
+    from claims.proofs import Claim
+
+FILE = ROOT / "book" / "claims.yml"
+RESULTS = ROOT / "benchmarks" / "results"
+KINDS = {"published": {"source"}, "measured": {"file", "is"}, "counted": {"is"}}
+COMMON = {"claim", "kind", "pages"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: the number as a text would give it, and its noun, if it has one."""
+
+    said: str
+    kind: str
+    pages: frozenset[str]
+    number: Quantity
+    nouns: frozenset[str]
+
+    def proves(self, claim: "Claim") -> bool:
+        if self.pages and claim.page not in self.pages:
+            return False
+        if claim.number.unit != self.number.unit:
+            return False
+        if self.nouns and not self.nouns & claim.nouns:
+            return False
+        return self.number.proves(claim.number)
+
+
+@cache
+def document() -> dict[str, Any]:
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+@cache
+def entries() -> list[Entry]:
+    return [entry(given) for given in document()["claims"]]
+
+
+def entry(given: Mapping[str, Any]) -> Entry:
+    wanted = COMMON | KINDS.get(given.get("kind", ""), set())
+    if set(given) | {"pages"} != wanted:
+        raise ValueError(f"an entry has {sorted(given)}, not {sorted(wanted)}: {given}")
+    [number] = quantities(given["claim"])
+    nouns = stems(given["claim"][number.end :])
+    pages = frozenset(given.get("pages", ()))
+    return Entry(given["claim"], given["kind"], pages, number, nouns)
+
+
+def problems() -> list[str]:
+    """Entries that are not what their proof says."""
+    return [found for given in document()["claims"] if (found := problem(given))]
+
+
+def problem(given: Mapping[str, Any]) -> str:
+    said = entry(given).number
+    if given["kind"] == "published":
+        return unknown_source(given)
+    found = evaluated(given)
+    if abs(abs(found) - said.value) <= said.half * (1 + 1e-9):
+        return ""
+    factor = (said.value or 1) / float(re.sub(r"[^\d.]", "", said.text) or 1)
+    return f"{given['claim']!r}: {given['is']} is {found / factor:.6g} of its unit"
+
+
+def unknown_source(given: Mapping[str, Any]) -> str:
+    """A source is a key of references.bib, or the name of a document with its year."""
+    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M)
+    if given["source"] in keys or re.search(r"\b20\d\d\b", given["source"]):
+        return ""
+    return f"{given['claim']!r}: {given['source']!r} is not in references.bib"
+
+
+def evaluated(given: Mapping[str, Any]) -> float:
+    names = dict(namespace())
+    if given["kind"] == "measured":
+        names["raw"] = json.loads((RESULTS / f"{given['file']}.json").read_text())
+    return float(eval(given["is"], names))
+
+
+@cache
+def namespace() -> dict[str, Any]:
+    """What an expression may use."""
+    configs = {
+        name: companion.LlamaConfig.from_hf(dict(sizes))
+        for name, sizes in document()["configs"].items()
+    }
+    median = statistics.median
+    return {"torch": torch, "math": math, "companion": companion, "median": median, **configs}

@@ -1,0 +1,55 @@
+"""What a chapter's cells print, as numbers that can prove a number of its text."""
+
+import re
+from dataclasses import dataclass
+
+from claims.pages import Page, Printed
+from claims.quantities import Quantity, quantities
+from claims.units import HEAD, UNITS
+
+LABEL = re.compile(r"[A-Za-z_]{3,}")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A printed number, where it stands, and the words that name it."""
+
+    quantity: Quantity
+    cell: int
+    section: int
+    labels: frozenset[str] = frozenset()
+
+
+def evidence(page: Page) -> list[Shown]:
+    return [number for printed in page.printed for number in numbers(printed)]
+
+
+def numbers(printed: Printed) -> list[Shown]:
+    """The numbers of an output; one without a unit has that in the head of its column."""
+    unit = HEAD.findall(printed.head)
+    found = []
+    for number in quantities(printed.text):
+        if not number.unit and unit:
+            number = in_unit(number, unit[-1])
+        after = printed.text[number.end : number.end + 20]
+        labels = stems(printed.head) | stems(after.split("\n")[0])
+        found.append(Shown(number, printed.cell, printed.section, labels))
+    return found
+
+
+def in_unit(number: Quantity, name: str) -> Quantity:
+    dimension, factor = UNITS[name]
+    return Quantity(
+        number.text,
+        number.start,
+        number.end,
+        number.value * factor,
+        number.half * factor,
+        number.digits,
+        dimension,
+    )
+
+
+def stems(text: str) -> frozenset[str]:
+    """The words of a text, each without the ending of its plural."""
+    return frozenset(word.lower().removesuffix("s") for word in LABEL.findall(text))

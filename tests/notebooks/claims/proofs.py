@@ -1,0 +1,105 @@
+"""Whether a number of a text was printed, or follows from an entry of book/claims.yml.
+
+A printed number proves one of the text if it is equal to it after rounding to the digits that
+the text gives, in the text's unit. The fewer digits there are, the likelier is an equal number
+that means something else. So three digits may stand anywhere in the chapter's outputs, two
+have to be in the outputs of the same section, or wherever their unit or their noun stands with
+them, and one needs its unit.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from claims.entries import Entry
+from claims.evidence import Shown, stems
+from claims.exempt import exempt
+from claims.formulas import equalities
+from claims.quantities import Quantity, quantities
+from claims.sentences import Sentence
+
+NOUN = 3  # words behind a number among which its noun is
+NEAR = 2  # cells
+MEASURED = re.compile(r"\bmeasured?\b", re.IGNORECASE)
+NOT = re.compile(r"\b(?:not|none|nothing|never)\b[^.]*\bmeasured?\b", re.IGNORECASE)
+TAKEN = {"seconds", "bytes/s", "FLOPs/s", "tokens/s", "times", "share"}
+RATIOS = {"", "times", "share"}  # what a bare printed ratio may prove
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number of a sentence that has to be proven."""
+
+    page: str
+    sentence: Sentence
+    number: Quantity
+
+    @property
+    def nouns(self) -> frozenset[str]:
+        after = re.split(r"[,;:()|]", self.sentence.text[self.number.end :])[0]
+        return stems(" ".join(after.split()[:NOUN]))
+
+    @property
+    def said(self) -> str:
+        return self.sentence.text[self.number.start : self.number.end]
+
+
+def claims(page: str, sentence: Sentence) -> Iterator[Claim]:
+    for number in quantities(sentence.text):
+        if not exempt(sentence.text, number):
+            yield Claim(page, sentence, number)
+
+
+def is_printed(claim: Claim, shown: list[Shown]) -> bool:
+    return any(x.quantity.proves(claim.number) and reaches(x, claim) for x in shown)
+
+
+def reaches(shown: Shown, claim: Claim) -> bool:
+    """Whether an equal number may prove the claim: the fewer its digits, the nearer it has to be."""
+    ours, theirs = claim.number, shown.quantity
+    if ours.unit and ours.unit == theirs.unit:
+        return True
+    if theirs.unit and not {ours.unit, theirs.unit} <= RATIOS:
+        return False
+    if ours.digits >= 3:
+        return True
+    if claim.nouns & shown.labels and not ours.unit:
+        return True
+    return ours.digits == 2 and is_near(shown, claim.sentence)
+
+
+def is_near(shown: Shown, sentence: Sentence) -> bool:
+    """In the section of the sentence, and at most NEAR cells away."""
+    same = shown.section == sentence.section
+    return same and abs(shown.cell - sentence.cell) <= NEAR
+
+
+def is_measured(sentence: Sentence) -> bool:
+    """A sentence that says so, and does not say that nothing was."""
+    return bool(MEASURED.search(sentence.text)) and not NOT.search(sentence.text)
+
+
+def proof(claim: Claim, shown: list[Shown], entries: list[Entry]) -> str:
+    """How a claim is proven; empty where it is not. What was measured was not counted."""
+    if is_printed(claim, shown):
+        return "printed"
+    if claim.number.start in results(claim.sentence.text):
+        return "computed"
+    kinds = {entry.kind for entry in entries if entry.proves(claim)}
+    if claim.number.unit in TAKEN and is_measured(claim.sentence):
+        kinds &= {"measured"}
+    return min(kinds, default="")
+
+
+def results(text: str) -> set[int]:
+    """Where the results of right equalities begin."""
+    return {found.start for found in equalities(text) if found.holds and found.simple}
+
+
+def proofs(found: list[Claim], shown: list[Shown], entries: list[Entry]) -> list[str]:
+    """How each claim of a page is proven. What was proven once may be said again."""
+    how = [proof(claim, shown, entries) for claim in found]
+    known = {(claim.number.value, claim.number.unit)
+             for claim, proved in zip(found, how, strict=True) if proved}  # fmt: skip
+    return [proved or ("repeated" if (claim.number.value, claim.number.unit) in known else "")
+            for claim, proved in zip(found, how, strict=True)]  # fmt: skip
