@@ -5,16 +5,21 @@ from collections.abc import Iterator
 from functools import cache
 
 import yaml
-from claims.evidence import stems
-from claims.pages import FENCE, Page, paths, read
 from mdit_py_plugins.anchors.index import slugify, unique_slug
 from toc import ROOT
 
-LINK = re.compile(r"(?<!!)\[((?:[^][]|\[[^]]*\])*)\]\(((?:[\w/]+\.(?:ipynb|md))?)(?:#([^)\s]+))?\)")
+from claims.evidence import stems
+from claims.pages import FENCE, Page, paths, read
+
+LINK = re.compile(
+    r"(?<!!)\[((?:[^][]|\[[^]]*\])*)\]\(((?:[\w/]+\.(?:ipynb|md))?)(?:#([^)\s]+))?\)"
+)
 HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*$", re.MULTILINE)
 TARGET = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
 MARKUP = re.compile(r"[*`]|\{[\w:]+\}`[^`]*`|!?\[([^]]*)\]\([^)]*\)|<[^>]*>")
-ABOUT = re.compile(r"\bchapters?\s(?:on|about|of)\s(?:the\s)?([^.,;:]+)$", re.IGNORECASE)
+ABOUT = re.compile(
+    r"\bchapters?\s(?:on|about|of)\s(?:the\s)?([^.,;:]+)$", re.IGNORECASE
+)
 
 
 @cache
@@ -63,6 +68,8 @@ def misnamed(text: str, target: Page, pages: dict[str, Page]) -> str:
         if said in titled and not target.name.startswith(page.name):
             return f"and the text is the title of {page.name}"
     topic = ABOUT.search(said)
-    if topic and not stems(topic[1]) & stems(" ".join([target.name, *headings(target)])):
+    if topic and not stems(topic[1]) & stems(
+        " ".join([target.name, *headings(target)])
+    ):
         return f"where no heading has a word of {topic[1]!r}"
     return ""

@@ -12,6 +12,7 @@ from claims.pages import Page
 from claims.proofs import Claim, claims, is_measured, proofs
 from claims.sentences import sentences
 
+GONE = "{!r} is used on no page that it is for: take it out of book/claims.yml"
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$", re.DOTALL)
 
 
@@ -25,7 +26,8 @@ def unproven_numbers(page: Page) -> Iterator[str]:
     found, shown, given = numbers(page)
     for claim, how in zip(found, proofs(found, shown, given), strict=True):
         if not how:
-            yield f"{place(page, claim.sentence.cell)} {claim.said!r} {hint(claim, shown)}: {claim.sentence.readable}"
+            said = f"{claim.said!r} {hint(claim, shown)}: {claim.sentence.readable}"
+            yield f"{place(page, claim.sentence.cell)} {said}"
 
 
 def hint(claim: Claim, shown: list[Shown]) -> str:
@@ -38,7 +40,9 @@ def hint(claim: Claim, shown: list[Shown]) -> str:
     near = min(alike, key=lambda x: abs(x.quantity.value - number.value))
     away = "" if number.proves(near.quantity) else ", nearest is"
     text = f"{near.quantity.text} of cell {near.cell}"
-    return f"{wanted}, nor is it in book/claims.yml{away or '; far away there is'} {text}"
+    return (
+        f"{wanted}, nor is it in book/claims.yml{away or '; far away there is'} {text}"
+    )
 
 
 def wrong_equalities(page: Page) -> Iterator[str]:
@@ -72,3 +76,13 @@ CHECKS = (unproven_numbers, wrong_equalities, unknown_names, wrong_references)
 
 def problems(page: Page) -> list[str]:
     return [problem for check in CHECKS for problem in check(page)]
+
+
+def unused() -> list[str]:
+    """Entries that prove no number of the book."""
+    found = [claim for page in book().values() for claim in numbers(page)[0]]
+    return [
+        GONE.format(entry.said)
+        for entry in entries()
+        if not any(entry.proves(claim) for claim in found)
+    ]

@@ -4,6 +4,7 @@ A *published* one has a source, a *measured* one a raw file and where it stands 
 *counted* one an expression over the package and the configs. The last two are evaluated.
 """
 
+import ast
 import json
 import math
 import re
@@ -11,15 +12,18 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
-from claims.evidence import stems
-from claims.quantities import Quantity, quantities
 from toc import ROOT
 
 import companion
+import companion.exercises
+from claims.evidence import stems
+from claims.quantities import Quantity, quantities
+from companion.show import example
 
 if TYPE_CHECKING:
     from claims.proofs import Claim
@@ -64,10 +68,10 @@ def entry(given: Mapping[str, Any]) -> Entry:
     wanted = COMMON | KINDS.get(given.get("kind", ""), set())
     if set(given) | {"pages"} != wanted:
         raise ValueError(f"an entry has {sorted(given)}, not {sorted(wanted)}: {given}")
-    [number] = quantities(given["claim"])
-    nouns = stems(given["claim"][number.end :])
+    [number] = quantities(str(given["claim"]))
+    nouns = stems(str(given["claim"])[number.end :])
     pages = frozenset(given.get("pages", ()))
-    return Entry(given["claim"], given["kind"], pages, number, nouns)
+    return Entry(str(given["claim"]), given["kind"], pages, number, nouns)
 
 
 def problems() -> list[str]:
@@ -79,7 +83,12 @@ def problem(given: Mapping[str, Any]) -> str:
     said = entry(given).number
     if given["kind"] == "published":
         return unknown_source(given)
-    found = evaluated(given)
+    if re.fullmatch(r"[\d.e+-]+", str(given["is"])):
+        return f"{given['claim']!r}: {given['is']} says it again and proves nothing"
+    try:
+        found = evaluated(given)
+    except Exception as error:
+        return f"{given['claim']!r}: {given['is']} raises {error!r}"
     if abs(abs(found) - said.value) <= said.half * (1 + 1e-9):
         return ""
     factor = (said.value or 1) / float(re.sub(r"[^\d.]", "", said.text) or 1)
@@ -88,7 +97,9 @@ def problem(given: Mapping[str, Any]) -> str:
 
 def unknown_source(given: Mapping[str, Any]) -> str:
     """A source is a key of references.bib, or the name of a document with its year."""
-    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M)
+    keys = re.findall(
+        r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M
+    )
     if given["source"] in keys or re.search(r"\b20\d\d\b", given["source"]):
         return ""
     return f"{given['claim']!r}: {given['source']!r} is not in references.bib"
@@ -108,5 +119,35 @@ def namespace() -> dict[str, Any]:
         name: companion.LlamaConfig.from_hf(dict(sizes))
         for name, sizes in document()["configs"].items()
     }
-    median = statistics.median
-    return {"torch": torch, "math": math, "companion": companion, "median": median, **configs}
+    tools = {"torch": torch, "math": math, "re": re, "median": statistics.median}
+    ours = {"companion": companion, "example": example, "module": import_module}
+    return (
+        tools
+        | ours
+        | configs
+        | {
+            "text": text,
+            "assigned": assigned,
+            "parameters": parameters,
+        }
+    )
+
+
+def text(path: str) -> str:
+    """A file of the repository."""
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def assigned(path: str, name: str) -> Any:
+    """What a file assigns to a name, if it is written out there."""
+    for node in ast.parse(text(path)).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    raise ValueError(f"{path} assigns nothing to {name}")
+
+
+def parameters(config: companion.LlamaConfig) -> int:
+    """The parameters of a model."""
+    with torch.device("meta"):
+        model = companion.LlamaForCausalLM(config)
+    return sum(weight.numel() for weight in model.parameters())

@@ -1,9 +1,10 @@
 """What a chapter's cells print, as numbers that can prove a number of its text."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from claims.pages import Page, Printed
+from claims.outputs import Printed
+from claims.pages import Page
 from claims.quantities import Quantity, quantities
 from claims.units import HEAD, UNITS
 
@@ -38,15 +39,9 @@ def numbers(printed: Printed) -> list[Shown]:
 
 
 def in_unit(number: Quantity, name: str) -> Quantity:
-    dimension, factor = UNITS[name]
-    return Quantity(
-        number.text,
-        number.start,
-        number.end,
-        number.value * factor,
-        number.half * factor,
-        number.digits,
-        dimension,
+    unit, factor = UNITS[name]
+    return replace(
+        number, value=number.value * factor, half=number.half * factor, unit=unit
     )
 
 

@@ -5,28 +5,28 @@ import re
 from claims.quantities import Quantity
 
 MONTHS = (
-    "January February March April May June July August September October November "
+    "January|February|March|April|May|June|July|August|September|October|November|"
     "December"
-).split()
+)
 # Before a number it is one's place or name; behind it (12 layers) the same word is counted.
 PLACES = (
-    "axis axes block cell chapter column dimension equation example feature figure group "
-    "head id index key layer line mistake pair part place position program query rank row "
-    "section sequence slot step table tile token value word seed version"
-).split()
+    "axis|axes|block|cell|chapter|column|dimension|equation|example|feature|figure|group|"
+    "head|id|index|key|layer|line|mistake|pair|part|place|position|program|query|rank|row|"
+    "section|sequence|slot|step|table|tile|token|value|word|seed|version"
+)
 PRODUCTS = (
-    "BERT CUDA Gemma GPT Llama Mistral Python Qwen SmolLM SmolLM2 T5 torch PyTorch Triton "
-    "transformers BY OFL MIT License BSD"
-).split()
+    "BERT|CUDA|Gemma|GPT|Llama|Mistral|Python|Qwen|SmolLM|SmolLM2|T5|torch|PyTorch|"
+    "Triton|transformers|BY|OFL|MIT|License|BSD"
+)
 BEFORE = {
-    "place": rf"\b(?:{'|'.join(PLACES)})(?:es|s)?\s(?:[\d,.]*\d\s?(?:,|and|to|or|–|-)\s?)*$",
-    "name": rf"\b(?:{'|'.join(PRODUCTS)})[ -](?:[\d.]+\s)?$",
+    "place": rf"\b(?:{PLACES})(?:es|s)?\s(?:[\d,.]*\d\s?(?:,|and|to|or|–|-)\s?)*$",
+    "name": rf"\b(?:{PRODUCTS})[ -](?:[\d.]+\s)?$",
 }
-BEFORE = {why: re.compile(pattern) for why, pattern in BEFORE.items()}
+BEFORE = {why: re.compile(pattern, re.IGNORECASE) for why, pattern in BEFORE.items()}
 # Beside a letter that stands for a number: a formula, which no value has to be printed for.
 SYMBOL_BEFORE = re.compile(r"(?<![\w.])[A-Za-zℓθ]\s?[-+−·×/]\s?$")
 SYMBOL_AFTER = re.compile(r"\s?[-+−·×/]\s?[A-Za-zℓθ](?![\w.])")
-DATE = re.compile(rf"\s(?:{'|'.join(MONTHS)})\b")
+DATE = re.compile(rf"\s(?:{MONTHS})\b")
 LEAST = 10  # the smallest whole number that is checked without a unit
 
 
@@ -44,7 +44,7 @@ def exempt(sentence: str, number: Quantity) -> str:
         return "power of ten"
     if number.unit:
         return "" if number.value or len(number.text) > 1 else "small"
-    if re.fullmatch(r"(?:18|19|20)\d\d", number.text):
+    if re.fullmatch(r"1[89]\d\d|20[0-3]\d", number.text):
         return "year"
     if number.is_integer and number.value < LEAST and len(number.text) == 1:
         return "small"

@@ -7,8 +7,10 @@ with decimals may have been rounded, so a side is as exact as its numbers let it
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+
 from claims.quantities import DIGITS, SUPERSCRIPTS, Quantity, quantities
 from claims.units import NAMES
 
@@ -16,9 +18,9 @@ PLAIN = rf"{DIGITS}(?:e-?\d+)?"
 UNIT = rf"(?:\s?(?:{NAMES})\b|\s(?:million|billion)\b|\s[kMGT]\b)"
 NOUN = r"(?:\s[a-z]+){1,2}(?=\s?[·×+=≈])"
 CALL = r"(?:exp|ln|log2|log|sqrt|max|min)?"
-INNER = r"(?:[^()\[\]A-Za-z]|\([^()A-Za-z]*\)|\[[^\[\]A-Za-z]*\])"
+INNER = r"(?:[^()\[\]⌊⌋⌈⌉A-Za-z=≈]|\([^()A-Za-z]*\)|\[[^\[\]A-Za-z]*\])"
 ATOM = (
-    rf"(?:√?(?:{CALL}\({INNER}*?\)|\[{INNER}*?\]|{PLAIN}(?:{UNIT}|{NOUN})?|[eπ](?![A-Za-z0-9_]))"
+    rf"(?:√?(?:{CALL}\({INNER}*?\)|[⌊⌈]{INNER}*?[⌋⌉]|\[{INNER}*?\]|{PLAIN}(?:{UNIT}|{NOUN})?|[eπ](?![A-Za-z0-9_]))"
     r"(?:[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|\^\(?-?[\d.]+\)?)?)"
 )
 SIDE = rf"[-−]?{ATOM}(?:\s?[-·×/+−]\s?{ATOM})*"
@@ -27,7 +29,8 @@ OPEN_BEFORE = re.compile(r"(?:[-·×/+−^<>≤≥]\s?|[\w)\]]\s?[-−])$")
 OPEN_AFTER = re.compile(r"\s?[·×/+−^<>≤≥(\[]\s?|[\w√\ufff0\ufff1]|\s-\s")
 FUNCTIONS = {
     "exp": np.exp, "ln": np.log, "log": np.log, "log2": np.log2, "sqrt": np.sqrt,
-    "max": max, "min": min, "e": np.e, "π": np.pi, "inf": np.inf,
+    "floor": np.floor,
+    "ceil": np.ceil, "max": max, "min": min, "e": np.e, "π": np.pi, "inf": np.inf,
     "a": np.array,
 }  # fmt: skip
 LATEX = [
@@ -63,7 +66,7 @@ def equalities(text: str) -> Iterator[Equality]:
         sides = [*re.finditer(r"[^=≈\s][^=≈]*", match[0])]
         if OPEN_AFTER.match(text, match.end()):
             sides.pop()
-        for left, right in zip(sides, sides[1:], strict=False):
+        for left, right in pairwise(sides):
             start = match.start() + right.start()
             sign = text[:start].rstrip()[-1]
             yield equality(left[0].strip(), right[0].strip(), sign, start)
@@ -110,11 +113,20 @@ def evaluate(code: str, values: dict[str, float]) -> np.ndarray:
 
 def python(side: str) -> str:
     """Arithmetic as it is written in a text, in Python's signs."""
-    side = re.sub(r"([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: "**" + m[0].translate(SUPERSCRIPTS), side)
+    side = re.sub(
+        r"([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: "**" + m[0].translate(SUPERSCRIPTS), side
+    )
     side = re.sub(r"√(\([^()]*\)|[\w.]+)", r"sqrt(\1)", side)
     side = re.sub(r"(N\d+)(?:\s[a-z]+)+", r"\1", side)  # ten tokens are ten
     side = re.sub(r"\[([^\[\]]*)\]", r"a([\1])", side)
-    for written, meant in (("·", "*"), ("×", "*"), ("−", "-"), ("^", "**"), ("∞", "inf")):
+    side = re.sub(r"⌊([^⌋]*)⌋", r"floor(\1)", re.sub(r"⌈([^⌉]*)⌉", r"ceil(\1)", side))
+    for written, meant in (
+        ("·", "*"),
+        ("×", "*"),
+        ("−", "-"),
+        ("^", "**"),
+        ("∞", "inf"),
+    ):
         side = side.replace(written, meant)
     return side.strip()
 

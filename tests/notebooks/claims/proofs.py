@@ -3,8 +3,8 @@
 A printed number proves one of the text if it is equal to it after rounding to the digits that
 the text gives, in the text's unit. The fewer digits there are, the likelier is an equal number
 that means something else. So three digits may stand anywhere in the chapter's outputs, two
-have to be in the outputs of the same section, or wherever their unit or their noun stands with
-them, and one needs its unit.
+have to be in outputs of the same section, at most two cells away, or wherever their unit or their
+noun stands with them. A single digit needs its unit, but for one behind a point.
 """
 
 import re
@@ -65,7 +65,10 @@ def reaches(shown: Shown, claim: Claim) -> bool:
         return True
     if claim.nouns & shown.labels and not ours.unit:
         return True
-    return ours.digits == 2 and is_near(shown, claim.sentence)
+    if ours.unit not in RATIOS:
+        return False
+    few = ours.digits == 2 or (ours.digits == 1 and not ours.is_integer)
+    return few and is_near(shown, claim.sentence)
 
 
 def is_near(shown: Shown, sentence: Sentence) -> bool:

@@ -1,7 +1,8 @@
 """Numbers in a text, with their units and with how exactly they are given."""
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from claims.units import AFTER, MAGNITUDE, MAGNITUDES, PREFIXES, SCALED, UNITS
 
@@ -16,10 +17,27 @@ NUMBER = re.compile(
 ABOUT = re.compile(
     r"\b(?:about|almost|around|nearly|roughly|some|over|than)\s$|[~≈]\s?$"
 )
-WORDS = "two three four five six seven eight nine ten eleven twelve".split()
+WORDS = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+}
+LARGE = {
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15,
+    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30,
+    "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+SLIP = re.compile(r"0\d")  # nothing is equal to such a number
+RANGE = re.compile(r"\s?(?:to|or|and|[-–])\s?")
+# Small ones are read where they measure something.
 SPELLED = re.compile(
-    rf"\b({'|'.join(WORDS)})(?= (?:bytes|bits|(?:milli|micro)?seconds|percent"
-    r"|times (?:as (?:fast|slow)|(?:fast|slow)er)\b)\b)",
+    rf"\b(?:({'|'.join(LARGE)})(?![\w-])|({'|'.join(WORDS)})(?= (?:bytes|bits|percent"
+    r"|(?:milli|micro)?seconds|times (?:as (?:fast|slow)|(?:fast|slow)er))\b))",
     re.IGNORECASE,
 )
 
@@ -43,7 +61,7 @@ class Quantity:
 
     @property
     def is_integer(self) -> bool:
-        return re.fullmatch(r"[\d,]+", self.text) is not None
+        return self.spelled or re.fullmatch(r"[\d,]+", self.text) is not None
 
     def proves(self, other: "Quantity") -> bool:
         """This value, rounded as the other is, is the other."""
@@ -53,7 +71,22 @@ class Quantity:
 def quantities(text: str) -> list[Quantity]:
     found = [read(text, match) for match in NUMBER.finditer(text)]
     found += [spelled(text, match) for match in SPELLED.finditer(text)]
-    return sorted((x for x in found if x), key=lambda x: x.start)
+    found = sorted((x for x in found if x), key=lambda x: x.start)
+    for place in range(len(found) - 1, 0, -1):
+        before, after = found[place - 1 : place + 1]
+        if RANGE.fullmatch(text[before.end : after.start]) and not before.unit:
+            found[place - 1] = in_unit_of(before, after, text)
+    return found
+
+
+def in_unit_of(number: Quantity, other: Quantity, text: str) -> Quantity:
+    """The first number of a range, whose unit stands behind the last."""
+    factor, unit, _ = scale(text, other.start + len(other.text))
+    if not unit:
+        return number
+    return replace(
+        number, value=number.value * factor, half=number.half * factor, unit=unit
+    )
 
 
 def read(text: str, match: re.Match) -> Quantity | None:
@@ -74,7 +107,7 @@ def read(text: str, match: re.Match) -> Quantity | None:
         match[0],
         match.start(),
         end,
-        float(digits) * size,
+        math.nan if SLIP.match(digits) else float(digits) * size,
         0.5 * 10.0**-decimals * size,
         max(1, len(significant)),
         unit,
@@ -95,7 +128,7 @@ def scale(text: str, end: int) -> tuple[float, str, int]:
 
 
 def spelled(text: str, match: re.Match) -> Quantity:
-    number = WORDS.index(match[0].lower()) + 2
+    number = (WORDS | LARGE)[match[0].lower()]
     factor, unit, end = scale(text, match.end())
     return Quantity(
         match[0],
@@ -103,7 +136,7 @@ def spelled(text: str, match: re.Match) -> Quantity:
         end,
         number * factor,
         factor / 2,
-        1,
+        len(str(number)),
         unit,
         spelled=True,
     )

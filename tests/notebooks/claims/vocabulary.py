@@ -58,7 +58,9 @@ def names() -> frozenset[str]:
     known |= {name for module in MODULES for name in dir(module)}
     for file in ours():
         known |= set(defined(ast.parse(file.read_text(encoding="utf-8"))))
-    return frozenset(known | words(file.read_text(encoding="utf-8") for file in theirs()))
+    return frozenset(
+        known | words(file.read_text(encoding="utf-8") for file in theirs())
+    )
 
 
 def defined(tree: ast.AST) -> Iterator[str]:
@@ -69,9 +71,8 @@ def defined(tree: ast.AST) -> Iterator[str]:
                 yield from name.split(".")
         if isinstance(node, ast.ImportFrom):
             yield from (node.module or "").split(".")
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if WORD.fullmatch(node.value):  # a key, as those of config.json
-                yield node.value
+        if isinstance(node, ast.Constant) and WORD.fullmatch(str(node.value)):
+            yield str(node.value)  # a key, as those of config.json
 
 
 def ours() -> list[Path]:
@@ -120,4 +121,6 @@ def packages() -> frozenset[str]:
     """What pip is told to install."""
     files = ROOT.glob("requirements*.txt")
     texts = [file.read_text(encoding="utf-8") for file in files]
-    return frozenset(x for text in texts for x in re.findall(r"^[\w.-]+(?===)", text, re.M))
+    return frozenset(
+        x for text in texts for x in re.findall(r"^[\w.-]+(?===)", text, re.M)
+    )

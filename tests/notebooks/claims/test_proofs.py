@@ -1,0 +1,130 @@
+"""Which printed numbers and which entries prove a number of the text."""
+
+import pytest
+
+from claims import entries
+from claims.check import problems
+from claims.evidence import evidence
+from claims.outputs import Printed, shown
+from claims.pages import Page, Passage, typed_in
+from claims.proofs import claims, proofs
+from claims.sentences import sentences
+
+NEAR = [
+    Printed(3, 1, "28.8 GB, 0.236, 1,234 and (12, 64)"),
+    Printed(3, 1, "34.4", "GB/s read float32"),
+    Printed(3, 1, "1.72×, 38%"),
+    Printed(9, 2, "in 45 layers, 512 and 77"),
+]
+GIVEN = [
+    entries.entry(
+        {"claim": "80 GB", "kind": "published", "source": "2022", "pages": ["a"]}
+    ),
+    entries.entry({"claim": "32 layers", "kind": "counted", "is": "32"}),
+    entries.entry({"claim": "9.1 ms", "kind": "measured", "file": "x", "is": "y"}),
+    entries.entry({"claim": "7.5 ms", "kind": "counted", "is": "7.5e-3"}),
+]
+
+
+def proven(text, printed=NEAR):
+    page = Page("a", [Passage(2, 1, text)], printed)
+    found = [claim for said in sentences(page) for claim in claims("a", said)]
+    return proofs(found, evidence(page), GIVEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "29 GB, or 28.8 GB",
+        "It is 0.24.",
+        "1,234 of 12 by 64 tokens",
+        "It reads 34 GB a second.",
+        "1.7 times as much, and 38% of it",
+        "45 layers and 512 tokens",
+        "An H100 has 80 GB.",
+        "32 decoder layers",
+        "It was measured: 9.1 ms.",
+        "It takes 7.5 ms.",
+        "4 · 12 = 48",
+        "29 GB, and later 29 GB",
+    ],
+)
+def test_proven(text):
+    assert all(proven(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "28 GB",
+        "29 MB",
+        "It is 0.23.",
+        "It is 0.2361.",
+        "1,235 tokens",
+        "45 rows",
+        "77 rows",
+        "81 GB",
+        "32 tokens",
+        "It was measured: 7.5 ms.",
+        "4 · 12 = 49",
+        "It reads 34 GB.",
+    ],
+)
+def test_unproven(text):
+    assert "" in proven(text)
+
+
+def test_what_was_typed_proves_nothing():
+    caption = "There are 1,234 of them in this picture, as one sees."
+    source = f"show.curves(x, caption={caption!r})\nprint('a label of 5,678 letters')"
+    typed, captions = typed_in(source)
+    assert captions == [caption]
+    drawn = f"<figure><figcaption>{caption}</figcaption>{caption}<td data-label='MB'>12.5</td>"
+    printed = shown({"data": {"text/html": drawn}}, 3, 1, typed)
+    assert proven(caption, printed) == [""]
+    assert proven("12.5 MB", printed) == ["printed"]
+    assert proven("12.5 GB", printed) == [""]
+
+
+def test_the_failure_says_where_and_what():
+    page = Page(
+        "a", [Passage(2, 1, "It has 28.9 GB.")], NEAR, ["x = 1"], "It has 28.9 GB."
+    )
+    assert problems(page) == [
+        "a, cell 2: '28.9 GB' was not printed, nor is it in book/claims.yml, nearest is "
+        "28.8 of cell 3: It has 28.9 GB."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"claim": "2.2 GB", "kind": "counted", "is": "1000 * 500 * 11 * 99 * 4"}, ""),
+        ({"claim": "2.3 GB", "kind": "counted", "is": "1000 * 500 * 11 * 99 * 4"}, "2.178"),
+        ({"claim": "30 layers", "kind": "counted", "is": "smollm2.num_hidden_layers"}, ""),
+        ({"claim": "31 layers", "kind": "counted", "is": "smollm2.num_hidden_layers"}, "30"),
+        ({"claim": "80 GB", "kind": "published", "source": "nvidia2022h100"}, ""),
+        ({"claim": "80 GB", "kind": "counted", "is": "80e9"}, "says it again"),
+        ({"claim": "80 GB", "kind": "counted", "is": "nobody"}, "NameError"),
+        ({"claim": "80 GB", "kind": "published", "source": "somewhere"}, "references.bib"),
+        (
+            {"claim": "132 of them", "kind": "measured", "file": "gpu-2026-11-27",
+             "is": "raw['multiprocessors']"},
+            "",
+        ),
+        (
+            {"claim": "133 of them", "kind": "measured", "file": "gpu-2026-11-27",
+             "is": "raw['multiprocessors']"},
+            "132",
+        ),
+    ],
+)  # fmt: skip
+def test_entries(given, wrong):
+    found = entries.problem(given)
+    assert wrong in found
+    assert bool(found) == bool(wrong)
+
+
+def test_an_entry_has_what_its_kind_needs():
+    with pytest.raises(ValueError, match="source"):
+        entries.entry({"claim": "80 GB", "kind": "published"})
