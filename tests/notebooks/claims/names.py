@@ -5,8 +5,10 @@ name is looked up; a chain from a module (torch.nn.Linear) is followed, in other
 is looked up. Names of one or two letters are those of formulas.
 """
 
+import inspect
 import re
 
+import companion
 from claims.pages import Page
 from claims.sentences import sentences
 from claims.vocabulary import (
@@ -73,7 +75,16 @@ def is_known(name: str, here: set[str]) -> bool:
             return True
         if first not in here:
             return False
+    if others and isinstance(owner := getattr(companion, first, None), type):
+        return has(owner, others[0])
     return all(
         ANY.fullmatch(part) or part in here or part in names() or part in FOREIGN
         for part in (first, *others)
     )
+
+
+def has(owner: type, attribute: str) -> bool:
+    """Whether a class has it, or sets it on its instances."""
+    said = inspect.getsource(owner)
+    set_there = re.search(rf"self\.{attribute}\b|^    {attribute}:", said, re.MULTILINE)
+    return hasattr(owner, attribute) or set_there is not None
