@@ -1,7 +1,8 @@
 """book/claims.yml: numbers of the text that no cell prints, each with what proves it.
 
 A *published* one has a source, a *measured* one a raw file and where it stands in it, a
-*counted* one an expression over the package and the configs. The last two are evaluated.
+*counted* one an expression over the package and the configs. The last two are evaluated. An
+*assumed* one is no claim: a number that the text chose, with the reason.
 """
 
 import ast
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 
 FILE = ROOT / "book" / "claims.yml"
 RESULTS = ROOT / "benchmarks" / "results"
-KINDS = {"published": {"source"}, "measured": {"file", "is"}, "counted": {"is"}}
+KINDS = {
+    "published": {"source"},
+    "measured": {"file", "is"},
+    "counted": {"is"},
+    "assumed": {"why"},
+}
 COMMON = {"claim", "kind", "pages"}
 
 
@@ -81,6 +87,8 @@ def problems() -> list[str]:
 
 def problem(given: Mapping[str, Any]) -> str:
     said = entry(given).number
+    if given["kind"] == "assumed":
+        return ""
     if given["kind"] == "published":
         return unknown_source(given)
     if re.fullmatch(r"[\d.e+-]+", str(given["is"])):

@@ -24,7 +24,7 @@ BEFORE = {
 }
 BEFORE = {why: re.compile(pattern, re.IGNORECASE) for why, pattern in BEFORE.items()}
 # Beside a letter that stands for a number: a formula, which no value has to be printed for.
-SYMBOL_BEFORE = re.compile(r"(?<![\w.])[A-Za-zℓθ]\s?[-+−·×/]\s?$")
+SYMBOL_BEFORE = re.compile(r"(?<![\w.])\d*[A-Za-zℓθ]\s?[-+−·×/]\s?$")
 SYMBOL_AFTER = re.compile(r"\s?[-+−·×/]\s?[A-Za-zℓθ](?![\w.])")
 DATE = re.compile(rf"\s(?:{MONTHS})\b")
 LEAST = 10  # the smallest whole number that is checked without a unit

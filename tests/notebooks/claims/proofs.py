@@ -57,7 +57,7 @@ def is_printed(claim: Claim, shown: list[Shown]) -> bool:
 def reaches(shown: Shown, claim: Claim) -> bool:
     """Whether an equal number may prove the claim: the fewer its digits, the nearer it has to be."""
     ours, theirs = claim.number, shown.quantity
-    if ours.unit and ours.unit == theirs.unit:
+    if ours.unit and ours.unit == theirs.unit and not ours.is_rough:
         return True
     if theirs.unit and not {ours.unit, theirs.unit} <= RATIOS:
         return False

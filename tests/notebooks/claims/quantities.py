@@ -33,6 +33,12 @@ LARGE = {
     "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
 SLIP = re.compile(r"0\d")  # nothing is equal to such a number
+PARTS = {"third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100}
+FRACTION = re.compile(
+    rf"\b(a|one|two|three|four|nine) ({'|'.join(PARTS)})s?\b"
+    r"(?= (?:of|to|less|more|faster|slower)\b|[.,]|$)",
+    re.IGNORECASE,
+)
 RANGE = re.compile(r"\s?(?:to|or|and|[-–])\s?")
 # Small ones are read where they measure something.
 SPELLED = re.compile(
@@ -63,6 +69,10 @@ class Quantity:
     def is_integer(self) -> bool:
         return self.spelled or re.fullmatch(r"[\d,]+", self.text) is not None
 
+    @property
+    def is_rough(self) -> bool:
+        return self.spelled and self.half < 0.1
+
     def proves(self, other: "Quantity") -> bool:
         """This value, rounded as the other is, is the other."""
         return abs(abs(self.value) - other.value) <= other.half * (1 + 1e-9)
@@ -71,6 +81,7 @@ class Quantity:
 def quantities(text: str) -> list[Quantity]:
     found = [read(text, match) for match in NUMBER.finditer(text)]
     found += [spelled(text, match) for match in SPELLED.finditer(text)]
+    found += [fraction(match) for match in FRACTION.finditer(text)]
     found = sorted((x for x in found if x), key=lambda x: x.start)
     for place in range(len(found) - 1, 0, -1):
         before, after = found[place - 1 : place + 1]
@@ -91,27 +102,29 @@ def in_unit_of(number: Quantity, other: Quantity, text: str) -> Quantity:
 
 def read(text: str, match: re.Match) -> Quantity | None:
     exponent = next((group for group in match.groups() if group), "0")
-    exponent = int(exponent.translate(SUPERSCRIPTS))
-    digits = re.match(DIGITS, match[0])[0].replace(",", "")
-    if match[1]:
-        digits = "1"
+    digits = "1" if match[1] else re.match(DIGITS, match[0])[0].replace(",", "")
     factor, unit, end = scale(text, match.end())
     if end == match.end() and re.match(r"[A-Za-z_]", text[end:]):
         return None  # a name that begins with a digit
-    decimals = len(digits.partition(".")[2])
-    significant = digits.replace(".", "").lstrip("0")
-    if not decimals and ABOUT.search(text[: match.start()]):
-        decimals = max(2, len(significant.rstrip("0"))) - len(significant)
-    size = factor * 10.0**exponent
-    return Quantity(
-        match[0],
-        match.start(),
-        end,
-        math.nan if SLIP.match(digits) else float(digits) * size,
-        0.5 * 10.0**-decimals * size,
-        max(1, len(significant)),
-        unit,
-    )
+    significant = len(digits.replace(".", "").lstrip("0")) or 1
+    half = 0.5 * last_digit(digits, text[: match.start()])
+    if text[match.end() : end] == "k" and "." not in digits:
+        factor, half = (
+            1012,
+            12 / 1012 * float(digits),
+        )  # 16k is 16 · 1,000 or 16 · 1,024
+    factor *= 10.0 ** int(exponent.translate(SUPERSCRIPTS))
+    value = math.nan if SLIP.match(digits) else float(digits) * factor
+    place = match.start(), end
+    return Quantity(match[0], *place, value, half * factor, significant, unit)
+
+
+def last_digit(digits: str, before: str) -> float:
+    """What the last digit that counts is worth."""
+    if "." not in digits and ABOUT.search(before):
+        counted = max(2, len(digits.rstrip("0")))
+        return 10.0 ** max(0, len(digits) - counted)
+    return 10.0 ** -len(digits.partition(".")[2])
 
 
 def scale(text: str, end: int) -> tuple[float, str, int]:
@@ -140,3 +153,10 @@ def spelled(text: str, match: re.Match) -> Quantity:
         unit,
         spelled=True,
     )
+
+
+def fraction(match: re.Match) -> Quantity:
+    """Three quarters: so much, give or take a twentieth of it, or two hundredths at least."""
+    value = WORDS.get(match[1].lower(), 1) / PARTS[match[2].lower()]
+    about = max(0.02, value / 20)
+    return Quantity(match[0], *match.span(), value, about, 2, "share", spelled=True)

@@ -28,7 +28,7 @@ from claims.sentences import split
         ("2.9 GFLOPs", 2.9e9, "FLOPs", 0.05e9),
         ("257 times what", 257, "times", 0.5),
         ("135 million parameters", 135e6, "", 0.5e6),
-        ("16k tokens", 16e3, "", 0.5e3),
+        ("16k tokens", 16192, "", 192),
         ("6·10⁻⁸ is", 6e-8, "", 0.5e-8),
         ("1e-5 in", 1e-5, "", 0.5e-5),
         ("about 3,000 of", 3000, "", 50),
@@ -36,6 +36,9 @@ from claims.sentences import split
         ("four bytes each", 4, "bytes", 0.5),
         ("8 significant bits", 8, "bits", 0.5),
         ("sixteen launches", 16, "", 0.5),
+        ("a 135-million-parameter model", 135e6, "", 0.5e6),
+        ("three quarters of it", 0.75, "share", 0.0375),
+        ("reads a fifth less", 0.2, "share", 0.02),
     ],
 )
 def test_quantity(text, value, unit, half):
@@ -63,7 +66,7 @@ def test_a_range_has_its_unit_behind_it():
         "token 0, rows 10 to 12, columns 0–2, head 14 and layer 23, table 30",
         "the 2017 model of 24 November 2026",
         "two tokens, 1 query, 8 heads",
-        "K - 1 steps and j + 16 places, 32 · n of them",
+        "2q + 2k, K - 1 steps and j + 16 places, 32 · n of them",
         "a 1/127 of it",
     ],
 )

@@ -49,7 +49,7 @@ NAMES = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 # Behind a number: a space, none or a hyphen, and no more letters after it.
 # Of "8B" the B is part of a model's name.
 AFTER = re.compile(rf"(?!B)[\s\xa0-]?(?:significant )?({NAMES})(?![\w/]|\s?\d)")
-MAGNITUDE = re.compile(rf"\s({'|'.join(MAGNITUDES)})\b")
+MAGNITUDE = re.compile(rf"[\s-]({'|'.join(MAGNITUDES)})\b")
 SCALED = re.compile(r"\s?([kMGT])(?![\w/])")
 # In the head of a column: a unit by itself, and none of the words that are also nouns there.
 HEAD = re.compile(rf"(?<![\w/])({NAMES})(?![\w/])")
