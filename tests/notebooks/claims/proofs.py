@@ -72,7 +72,12 @@ def reaches(shown: Shown, claim: Claim) -> bool:
 
 
 def is_near(shown: Shown, sentence: Sentence) -> bool:
-    """In the section of the sentence, and at most NEAR cells away."""
+    """In the section of the sentence, and at most NEAR cells away.
+
+    What stands before the first section announces tables of all.
+    """
+    if sentence.section == 0 and shown.is_table:
+        return True
     same = shown.section == sentence.section
     return same and abs(shown.cell - sentence.cell) <= NEAR
 
