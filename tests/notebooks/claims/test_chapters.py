@@ -5,10 +5,15 @@ A test for each page. What it says names the cell, what is wrong, and the senten
 
 import pytest
 
+from claims import check
 from claims.check import problems, unused
+from claims.entries import entry
 from claims.entries import problems as problems_of_entries
-from claims.mutants import survivors
-from claims.pages import paths, read
+from claims.mutants import mutants, survivors
+from claims.outputs import Printed
+from claims.pages import Page, Passage, paths, read
+from claims.proofs import claims
+from claims.sentences import Sentence
 
 REJECTED = (
     0.94  # of the wrong digits, at least; the others are digits of another number there
@@ -36,3 +41,27 @@ def test_wrong_digits_are_rejected():
         count, believed = survivors(read(path))
         planted, alive = planted + count, alive + believed
     assert 1 - len(alive) / planted >= REJECTED, "\n".join(alive)
+
+
+def test_an_entry_that_nothing_needs(monkeypatch):
+    nobody = entry({"claim": "123.456 TB", "kind": "assumed", "why": "nothing"})
+    monkeypatch.setattr(check, "entries", lambda: [nobody])
+    assert len(check.unused()) == 1
+
+
+def test_mutants():
+    said = Sentence(1, 1, "It has 6.5·10⁻⁸ of them.")
+    [number] = claims("a", said)
+    assert [text[7:13] for text in mutants(number)] == [
+        "7.5·10",
+        "5.5·10",
+        "6.6·10",
+        "6.4·10",
+    ]
+
+
+def test_survivors():
+    """12 could as well be 13, which was printed too; no other digit is believed."""
+    printed = [Printed(1, 1, "12 13")]
+    page = Page("a", [Passage(2, 1, "It has 12 layers.")], printed)
+    assert survivors(page) == (4, ["a: '12' in It has 13 layers."])

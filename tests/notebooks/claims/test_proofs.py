@@ -7,8 +7,8 @@ from claims.check import problems
 from claims.evidence import evidence
 from claims.outputs import Printed, shown
 from claims.pages import Page, Passage, typed_in
-from claims.proofs import claims, proofs
-from claims.sentences import sentences
+from claims.proofs import claims, is_near, proofs
+from claims.sentences import Sentence, sentences
 
 NEAR = [
     Printed(3, 1, "28.8 GB, 0.236, 1,234 and (12, 64)"),
@@ -128,3 +128,15 @@ def test_entries(given, wrong):
 def test_an_entry_has_what_its_kind_needs():
     with pytest.raises(ValueError, match="source"):
         entries.entry({"claim": "80 GB", "kind": "published"})
+
+
+@pytest.mark.parametrize(
+    ("cell", "section", "head", "near"),
+    [(4, 1, "", True), (5, 1, "", False), (4, 2, "", False), (4, 2, "MB", False)],
+)
+def test_two_digits_are_proven_nearby(cell, section, head, near):
+    [number] = evidence(Page("a", [], [Printed(cell, section, "12", head)]))
+    assert is_near(number, Sentence(2, 1, "")) == near
+    assert is_near(number, Sentence(2, 0, "")) == bool(
+        head
+    )  # an opening announces tables
