@@ -61,7 +61,11 @@ def test_mutants():
 
 
 def test_survivors():
-    """12 could as well be 13, which was printed too; no other digit is believed."""
-    printed = [Printed(1, 1, "12 13")]
-    page = Page("a", [Passage(2, 1, "It has 12 layers.")], printed)
-    assert survivors(page) == (4, ["a: '12' in It has 13 layers."])
+    """What was printed too, or said and proven elsewhere on the page, would be believed."""
+    printed = [Printed(1, 1, "12 13"), Printed(9, 2, "16")]
+    said = [Passage(2, 1, "It has 12 layers."), Passage(9, 2, "And 16 rows.")]
+    assert survivors(Page("a", said, printed)) == (8, ["a: '12' in It has 13 layers."])
+    said[1] = Passage(9, 2, "And 16 rows, 22 of them.")
+    printed[1] = Printed(9, 2, "16 22")
+    _, alive = survivors(Page("a", said, printed))
+    assert "a: '12' in It has 22 layers." in alive

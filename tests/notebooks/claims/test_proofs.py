@@ -140,3 +140,19 @@ def test_two_digits_are_proven_nearby(cell, section, head, near):
     assert is_near(number, Sentence(2, 0, "")) == bool(
         head
     )  # an opening announces tables
+
+
+@pytest.mark.parametrize(
+    "text", ["045 layers", "12 bytes", "777 GB/s", "a third of it"]
+)
+def test_alike_is_not_enough(text):
+    """A slip, a number without its unit, one with another unit, a fraction far away."""
+    printed = [*NEAR, Printed(9, 2, "777 GB, 33%, 45 layers")]
+    assert proven(text, printed) == [""]
+
+
+def test_the_letter_of_an_axis_is_no_part_of_its_size():
+    drawn = '<td>(1, <span class="size">576</span><span class="letter">m</span>)</td>'
+    assert proven("576 features", shown({"data": {"text/html": drawn}}, 3, 1, [])) == [
+        "printed"
+    ]
