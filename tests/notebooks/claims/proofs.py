@@ -22,7 +22,7 @@ NOUN = 3  # words behind a number among which its noun is
 NEAR = 2  # cells
 MEASURED = re.compile(r"\bmeasured?\b", re.IGNORECASE)
 NOT = re.compile(r"\b(?:not|none|nothing|never)\b[^.]*\bmeasured?\b", re.IGNORECASE)
-TAKEN = {"seconds", "bytes/s", "FLOPs/s", "tokens/s", "times", "share"}
+TAKEN = {"seconds", "bytes", "bytes/s", "FLOPs/s", "tokens/s", "times", "share"}
 RATIOS = {"", "times", "share"}  # what a bare printed ratio may prove
 
 
