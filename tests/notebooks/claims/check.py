@@ -33,7 +33,9 @@ def unproven_numbers(page: Page) -> Iterator[str]:
 def hint(claim: Claim, shown: list[Shown]) -> str:
     """What was looked for, and what there is that is nearest."""
     number = claim.number
-    wanted = "was not measured" if is_measured(claim.sentence) else "was not printed"
+    wanted = (
+        "was not measured" if is_measured(claim.sentence.text) else "was not printed"
+    )
     alike = [x for x in shown if x.quantity.unit == number.unit and x.quantity.value]
     if not alike:
         return f"{wanted}, nor is it in book/claims.yml"

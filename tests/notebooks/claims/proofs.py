@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from claims.entries import Entry
+from claims.entries import KINDS, Entry
 from claims.evidence import Shown, stems
 from claims.exempt import exempt
 from claims.formulas import equalities
@@ -82,9 +82,20 @@ def is_near(shown: Shown, sentence: Sentence) -> bool:
     return same and abs(shown.cell - sentence.cell) <= NEAR
 
 
-def is_measured(sentence: Sentence) -> bool:
-    """A sentence that says so, and does not say that nothing was."""
-    return bool(MEASURED.search(sentence.text)) and not NOT.search(sentence.text)
+def is_measured(*sentences: str) -> bool:
+    """Whether one of them says so, and does not say that nothing was."""
+    return any(MEASURED.search(x) and not NOT.search(x) for x in sentences)
+
+
+def accepted(claim: Claim) -> set[str]:
+    """The kinds of entries that may prove it: where something was measured, nothing else will do."""
+    if claim.number.unit not in TAKEN:
+        return set(KINDS)
+    if is_measured(claim.sentence.text):
+        return {"measured"}
+    if is_measured(*claim.sentence.paragraph):
+        return {"measured", "published"}
+    return set(KINDS)
 
 
 def proof(claim: Claim, shown: list[Shown], entries: list[Entry]) -> str:
@@ -93,9 +104,7 @@ def proof(claim: Claim, shown: list[Shown], entries: list[Entry]) -> str:
         return "printed"
     if claim.number.start in results(claim.sentence.text):
         return "computed"
-    kinds = {entry.kind for entry in entries if entry.proves(claim)}
-    if claim.number.unit in TAKEN and is_measured(claim.sentence):
-        kinds &= {"measured"}
+    kinds = {entry.kind for entry in entries if entry.proves(claim)} & accepted(claim)
     return min(kinds, default="")
 
 

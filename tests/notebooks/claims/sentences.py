@@ -29,6 +29,7 @@ class Sentence:
     section: int
     text: str
     code: tuple[str, ...] = ()
+    paragraph: tuple[str, ...] = ()  # all its sentences
 
     @property
     def readable(self) -> str:
@@ -39,12 +40,12 @@ class Sentence:
 
 def sentences(page: Page) -> Iterator[Sentence]:
     for passage in page.passages:
-        for text, code in split(passage.text):
-            yield Sentence(passage.cell, passage.section, text, code)
+        for text, *rest in split(passage.text):
+            yield Sentence(passage.cell, passage.section, text, *rest)
 
 
-def split(markdown: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each sentence, and the pieces of inline code in it."""
+def split(markdown: str) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Each sentence, the pieces of inline code in it, and its paragraph."""
     for pattern, instead in LEFT_OUT[:3]:
         markdown = pattern.sub(instead, markdown)
     pieces = iter([match[2] for match in INLINE_CODE.finditer(markdown)])
@@ -52,6 +53,7 @@ def split(markdown: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     for pattern, instead in LEFT_OUT[3:]:
         text = pattern.sub(instead, text)
     for paragraph in PARAGRAPH.split(text):
-        for sentence in SENTENCE.split(" ".join(paragraph.split())):
+        together = tuple(SENTENCE.split(" ".join(paragraph.split())))
+        for sentence in together:
             count = sentence.count(CODE)
-            yield sentence, tuple(next(pieces) for _ in range(count))
+            yield sentence, tuple(next(pieces) for _ in range(count)), together

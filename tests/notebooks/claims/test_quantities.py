@@ -80,6 +80,6 @@ def test_what_is_not_read():
         "### 12 · A title\n\n1. `(2, 30)` and $x = 40$ {cite:p}`shazeer2019` "
         "[of 50](page50.ipynb#a-60), **70**. It is so. And\n\n```python\n80\n```\n"
     )
-    sentences = [sentence for sentence, _ in split(FENCE.sub("", text)) if sentence]
+    sentences = [sentence for sentence, *_ in split(FENCE.sub("", text)) if sentence]
     assert [x.text for s in sentences for x in quantities(s)] == ["50", "70"]
     assert len(sentences) == 4
