@@ -28,7 +28,7 @@ def attention_weights(
     """How much of each value a query takes: `softmax(query @ keyᵀ · scale)`.
 
     `scale` is 1/√head_dim unless given, and multiplies after the product, as in Hugging
-    Face's eager attention: in float16 a product beyond 65504 is lost.
+    Face's eager attention; the price is that in float16 a product beyond 65504 overflows.
 
     Raises: ValueError when sizes, dtypes, devices or the mask do not fit together.
     Source: Vaswani et al. 2017, equation (1), without the multiplication by V.
@@ -93,7 +93,7 @@ def masked_softmax(
 
 
 def later(scores: Float[Tensor, "*batch q_len kv_len"]) -> Bool[Tensor, "q_len kv_len"]:
-    """The keys that torch's `is_causal` hides: those behind the query's own place."""
+    """The keys that torch's `is_causal` hides: those after the query's own place."""
     every = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
     return every.triu(diagonal=1)
 

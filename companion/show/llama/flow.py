@@ -93,7 +93,7 @@ def legend(axes: Sequence[str]) -> str:
         text(
             0,
             36,
-            "a side is as long as its axis has doublings:",
+            "a side grows with the logarithm of its axis:",
             anchor="start",
             size=12.5,
         ),
