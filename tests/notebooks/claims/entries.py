@@ -2,7 +2,8 @@
 
 A *published* one has a source, a *measured* one a raw file and where it stands in it, a
 *counted* one an expression over the package and the configs. The last two are evaluated. An
-*assumed* one is no claim: a number that the text chose, with the reason.
+*assumed* one is no claim: a number that the text chose, with the reason. A *printed* one stands in
+an output of its page, only too far away.
 """
 
 import ast
@@ -22,7 +23,8 @@ from toc import ROOT
 
 import companion
 import companion.exercises
-from claims.evidence import stems
+from claims.evidence import evidence, stems
+from claims.pages import read
 from claims.quantities import Quantity, quantities
 from companion.show import example
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 FILE = ROOT / "book" / "claims.yml"
 RESULTS = ROOT / "benchmarks" / "results"
 KINDS = {
+    "printed": set(),
     "published": {"source"},
     "measured": {"file", "is"},
     "counted": {"is"},
@@ -89,6 +92,8 @@ def problem(given: Mapping[str, Any]) -> str:
     said = entry(given).number
     if given["kind"] == "assumed":
         return ""
+    if given["kind"] == "printed":
+        return not_printed(given, said)
     if given["kind"] == "published":
         return unknown_source(given)
     if re.fullmatch(r"[\d.e+-]+", str(given["is"])):
@@ -101,6 +106,14 @@ def problem(given: Mapping[str, Any]) -> str:
         return ""
     factor = (said.value or 1) / float(re.sub(r"[^\d.]", "", said.text) or 1)
     return f"{given['claim']!r}: {given['is']} is {found / factor:.6g} of its unit"
+
+
+def not_printed(given: Mapping[str, Any], said: Quantity) -> str:
+    for page in given["pages"]:
+        shown = evidence(read(ROOT / "book" / f"{page}.ipynb"))
+        if not any(x.quantity.proves(said) for x in shown):
+            return f"{given['claim']!r} is printed by no cell of {page}"
+    return ""
 
 
 def unknown_source(given: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from claims.units import NAMES
 
 PLAIN = rf"{DIGITS}(?:e-?\d+)?"
 UNIT = rf"(?:\s?(?:{NAMES})\b|\s(?:million|billion)\b|\s[kMGT]\b)"
-NOUN = r"(?:\s[a-z]+){1,2}(?=\s?[·×+=≈])"
+NOUN = r"(?:\s[a-z]{3,}){1,2}(?=\s?[·×+=≈])"
 CALL = r"(?:exp|ln|log2|log|sqrt|max|min)?"
 INNER = r"(?:[^()\[\]⌊⌋⌈⌉A-Za-z=≈]|\([^()A-Za-z]*\)|\[[^\[\]A-Za-z]*\])"
 ATOM = (

@@ -92,9 +92,9 @@ def accepted(claim: Claim) -> set[str]:
     if claim.number.unit not in TAKEN:
         return set(KINDS)
     if is_measured(claim.sentence.text):
-        return {"measured"}
+        return {"measured", "printed"}
     if is_measured(*claim.sentence.paragraph):
-        return {"measured", "published"}
+        return {"measured", "printed", "published"}
     return set(KINDS)
 
 

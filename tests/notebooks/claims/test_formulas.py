@@ -13,6 +13,7 @@ from claims.formulas import equalities, from_latex
         "here 2 · 2 · 4 · 3 = 48, and",
         "0.36 · V[0] + 0.64 · V[1] = 0.36 · [1, 1, 4] + 0.64 · [0, 3, 5] = [0.36, 2.28, 4.64], up",
         "ratios of e⁸ ≈ 3,000",
+        "higher by 1 gets e ≈ 2.7 times the weight",
         "2 · 10 tokens · 576 · 49,152 FLOPs = 0.57 GFLOPs",
         "√64 = 8, and 2 · 4 = 8 of them",
         "⌊8/3 · 4,096⌋ = 10,922",

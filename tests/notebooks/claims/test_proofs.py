@@ -108,6 +108,8 @@ def test_the_failure_says_where_and_what():
         ({"claim": "31 layers", "kind": "counted", "is": "smollm2.num_hidden_layers"}, "30"),
         ({"claim": "80 GB", "kind": "published", "source": "nvidia2022h100"}, ""),
         ({"claim": "80 GB", "kind": "counted", "is": "80e9"}, "says it again"),
+        ({"claim": "49,152", "kind": "printed", "pages": ["map"]}, ""),
+        ({"claim": "12.345", "kind": "printed", "pages": ["map"]}, "no cell of map"),
         ({"claim": "80 GB", "kind": "counted", "is": "nobody"}, "NameError"),
         ({"claim": "80 GB", "kind": "published", "source": "somewhere"}, "references.bib"),
         (
