@@ -19,7 +19,6 @@ class Shown:
     cell: int
     section: int
     labels: frozenset[str] = frozenset()
-    is_table: bool = False
 
 
 def evidence(page: Page) -> list[Shown]:
@@ -35,15 +34,7 @@ def numbers(printed: Printed) -> list[Shown]:
             number = in_unit(number, unit[-1])
         after = printed.text[number.end : number.end + 20]
         labels = stems(printed.head) | stems(after.split("\n")[0])
-        found.append(
-            Shown(
-                number,
-                printed.cell,
-                printed.section,
-                labels,
-                bool(printed.head.strip()),
-            )
-        )
+        found.append(Shown(number, printed.cell, printed.section, labels))
     return found
 
 

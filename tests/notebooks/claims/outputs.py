@@ -78,7 +78,7 @@ class Cells(HTMLParser):
         if tag == "tr":
             self.row = ""
         if tag in {"td", "th"}:
-            self.head = f"{attributes.get('data-label') or '-'} {self.row}"
+            self.head = f"{attributes.get('data-label') or ''} {self.row}"
         if label := attributes.get("aria-label"):
             self.found.append(("", label))
 

@@ -72,12 +72,7 @@ def reaches(shown: Shown, claim: Claim) -> bool:
 
 
 def is_near(shown: Shown, sentence: Sentence) -> bool:
-    """In the section of the sentence, and at most NEAR cells away.
-
-    What stands before the first section announces tables of all.
-    """
-    if sentence.section == 0 and shown.is_table:
-        return True
+    """In the section of the sentence, and at most NEAR cells away."""
     same = shown.section == sentence.section
     return same and abs(shown.cell - sentence.cell) <= NEAR
 

@@ -74,7 +74,9 @@ class Quantity:
         return self.spelled and self.half < 0.1
 
     def proves(self, other: "Quantity") -> bool:
-        """This value, rounded as the other is, is the other."""
+        """This value, rounded as the other is, is the other; a nought has to be written so."""
+        if not other.value:
+            return self.text == other.text
         return abs(abs(self.value) - other.value) <= other.half * (1 + 1e-9)
 
 
