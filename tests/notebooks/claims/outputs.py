@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import ClassVar
 
+from claims.units import HEAD
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -55,6 +57,7 @@ class Cells(HTMLParser):
         super().__init__()
         self.skipped, self.letter = 0, False
         self.words, self.head, self.row, self.found = [], "", "", []
+        self.corner = None  # the first head of a table, whose unit is that of all
 
     @classmethod
     def parts(cls, drawn: str) -> list[tuple[str, str]]:
@@ -77,14 +80,19 @@ class Cells(HTMLParser):
             self.head = ""
         if tag == "tr":
             self.row = ""
+        if tag == "table":
+            self.corner = None
         if tag in {"td", "th"}:
             self.head = f"{attributes.get('data-label') or ''} {self.row}"
+            if units := HEAD.findall(self.corner or ""):
+                self.head = f"{units[-1]} {self.head}"
         if label := attributes.get("aria-label"):
             self.found.append(("", label))
 
     def handle_endtag(self, tag):
         if tag in {"td", "th"} and not self.row:
             self.row = html.unescape("".join(self.words)).strip()
+            self.corner = self.corner if self.corner is not None else self.row
         if tag in self.ENDS:
             self.flush()
             self.head = ""

@@ -20,6 +20,7 @@ from claims.sentences import Sentence
 
 NOUN = 3  # words behind a number among which its noun is
 NEAR = 2  # cells
+LONG = 4  # digits of a number that stands for itself
 MEASURED = re.compile(r"\bmeasured?\b", re.IGNORECASE)
 NOT = re.compile(r"\b(?:not|none|nothing|never)\b[^.]*\bmeasured?\b", re.IGNORECASE)
 TAKEN = {"seconds", "bytes", "bytes/s", "FLOPs/s", "tokens/s", "times", "share"}
@@ -51,7 +52,11 @@ def claims(page: str, sentence: Sentence) -> Iterator[Claim]:
 
 
 def is_printed(claim: Claim, shown: list[Shown]) -> bool:
-    return any(x.quantity.proves(claim.number) and reaches(x, claim) for x in shown)
+    number = claim.number
+    is_long = not number.unit and number.digits >= LONG  # its unit may be left out
+    if is_long and any(x.quantity.text == number.text for x in shown):
+        return True
+    return any(x.quantity.proves(number) and reaches(x, claim) for x in shown)
 
 
 def reaches(shown: Shown, claim: Claim) -> bool:

@@ -134,11 +134,11 @@ def scale(text: str, end: int) -> tuple[float, str, int]:
     factor = 1.0
     if word := MAGNITUDE.match(text, end):
         factor, end = MAGNITUDES[word[1]], word.end()
+    elif letter := SCALED.match(text, end):
+        factor, end = PREFIXES[letter[1]], letter.end()
     if found := AFTER.match(text, end):
         dimension, unit = UNITS[found[1]]
         return factor * unit, dimension, found.end()
-    if letter := SCALED.match(text, end):
-        return PREFIXES[letter[1]], "", letter.end()
     return factor, "", end
 
 

@@ -157,3 +157,15 @@ def test_the_letter_of_an_axis_is_no_part_of_its_size():
     assert proven("576 features", shown({"data": {"text/html": drawn}}, 3, 1, [])) == [
         "printed"
     ]
+
+
+def test_the_unit_of_a_table():
+    head = "<tr><th>MiB at</th><th>1k</th></tr>"
+    drawn = f"<table>{head}<tr><th>plain</th><td data-label='1k'>72</td></tr></table>"
+    drawn += "<table><tr><th>form</th></tr><tr><th>plain</th><td>95</td></tr></table>"
+    printed = shown({"data": {"text/html": drawn}}, 3, 1, [])
+    assert proven("72 MiB", printed) == ["printed"]
+    assert proven("72 bytes", printed) == [""]
+    assert proven("95 MiB", printed) == [""]
+    printed = [Printed(9, 2, "18,504 MiB, 185 MiB")]
+    assert proven("72 in place of 18,504 or of 185", printed) == ["", "printed", ""]

@@ -25,6 +25,7 @@ from claims.sentences import split
         ("17 tokens per second", 17, "tokens/s", 0.5),
         ("4.5 µs", 4.5e-6, "seconds", 0.05e-6),
         ("0.43 FLOPs for a byte", 0.43, "FLOPs/byte", 0.005),
+        ("94 M FLOPs", 94e6, "FLOPs", 0.5e6),
         ("2.9 GFLOPs", 2.9e9, "FLOPs", 0.05e9),
         ("257 times what", 257, "times", 0.5),
         ("135 million parameters", 135e6, "", 0.5e6),
