@@ -45,11 +45,12 @@ class Entry:
     def proves(self, claim: "Claim") -> bool:
         if self.pages and claim.page not in self.pages:
             return False
-        if claim.number.unit != self.number.unit:
-            return False
         if self.nouns and not self.nouns & claim.nouns:
             return False
-        return self.number.proves(claim.number)
+        return any(
+            number.unit == self.number.unit and self.number.proves(number)
+            for number in claim.readings
+        )
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from claims.outputs import Printed
 from claims.pages import Page
 from claims.quantities import Quantity, quantities
-from claims.units import HEAD, UNITS
+from claims.units import HEAD, LISTED, UNITS
 
 LABEL = re.compile(r"[A-Za-z_]{3,}")
 
@@ -27,11 +27,13 @@ def evidence(page: Page) -> list[Shown]:
 
 def numbers(printed: Printed) -> list[Shown]:
     """The numbers of an output; one without a unit has that in the head of its column."""
-    unit = HEAD.findall(printed.head)
+    unit = HEAD.findall(printed.head)[-1:]
     found = []
     for number in quantities(printed.text):
-        if not number.unit and unit:
-            number = in_unit(number, unit[-1])
+        if not number.unit and (
+            named := unit or LISTED.findall(printed.text[: number.start])
+        ):
+            number = in_unit(number, named[0])
         after = printed.text[number.end : number.end + 20]
         labels = stems(printed.head) | stems(after.split("\n")[0])
         found.append(Shown(number, printed.cell, printed.section, labels))

@@ -3,8 +3,8 @@
 A printed number proves one of the text if it is equal to it after rounding to the digits that
 the text gives, in the text's unit. The fewer digits there are, the likelier is an equal number
 that means something else. So three digits may stand anywhere in the chapter's outputs, two
-have to be in outputs of the same section, at most two cells away, or wherever their unit or their
-noun stands with them. A single digit needs its unit, but for one behind a point.
+in the outputs of the same section, with their unit, or at most two cells away, or anywhere with
+their noun. A single digit needs its unit, but for one behind a point.
 """
 
 import re
@@ -15,12 +15,15 @@ from claims.entries import KINDS, Entry
 from claims.evidence import Shown, stems
 from claims.exempt import exempt
 from claims.formulas import equalities
-from claims.quantities import Quantity, quantities
+from claims.quantities import Quantity, in_unit_of, quantities
 from claims.sentences import Sentence
 
 NOUN = 3  # words behind a number among which its noun is
 NEAR = 2  # cells
-LONG = 4  # digits of a number that stands for itself
+# What follows a number whose unit was said with another: 72 MiB in place of 18,504 at ...
+ELIDED = re.compile(
+    r"\s*(?:$|[,.;:)]|(?:after|and|at|by|for|from|if|in|of|on|or|to|when|with)\b)"
+)
 MEASURED = re.compile(r"\bmeasured?\b", re.IGNORECASE)
 NOT = re.compile(r"\b(?:not|none|nothing|never)\b[^.]*\bmeasured?\b", re.IGNORECASE)
 TAKEN = {"seconds", "bytes", "bytes/s", "FLOPs/s", "tokens/s", "times", "share"}
@@ -34,6 +37,15 @@ class Claim:
     page: str
     sentence: Sentence
     number: Quantity
+
+    @property
+    def readings(self) -> list[Quantity]:
+        """The number; and in the unit of the one before it, where its own was left out."""
+        text, number = self.sentence.text, self.number
+        before = [x for x in quantities(text[: number.start]) if x.unit]
+        if number.unit or not before or not ELIDED.match(text, number.end):
+            return [number]
+        return [number, in_unit_of(number, before[-1], text)]
 
     @property
     def nouns(self) -> frozenset[str]:
@@ -52,18 +64,18 @@ def claims(page: str, sentence: Sentence) -> Iterator[Claim]:
 
 
 def is_printed(claim: Claim, shown: list[Shown]) -> bool:
-    number = claim.number
-    is_long = not number.unit and number.digits >= LONG  # its unit may be left out
-    if is_long and any(x.quantity.text == number.text for x in shown):
-        return True
-    return any(x.quantity.proves(number) and reaches(x, claim) for x in shown)
+    return any(
+        x.quantity.proves(number) and reaches(x, number, claim)
+        for number in claim.readings
+        for x in shown
+    )
 
 
-def reaches(shown: Shown, claim: Claim) -> bool:
+def reaches(shown: Shown, ours: Quantity, claim: Claim) -> bool:
     """Whether an equal number may prove the claim: the fewer its digits, the nearer it has to be."""
-    ours, theirs = claim.number, shown.quantity
+    theirs = shown.quantity
     if ours.unit and ours.unit == theirs.unit and not ours.is_rough:
-        return True
+        return ours.digits > 2 or shown.section == claim.sentence.section
     if theirs.unit and not {ours.unit, theirs.unit} <= RATIOS:
         return False
     if ours.digits >= 3:

@@ -38,7 +38,11 @@ def table() -> dict[str, tuple[str, float]]:
         }
         units[f"{prefix}B"] = ("bytes", factor)
     units |= {f"bytes{per}": ("bytes/s", 1) for per in PER_SECOND}
-    units |= {f"tokens{per}": ("tokens/s", 1) for per in PER_SECOND}
+    units |= {
+        f"{tokens}{per}": ("tokens/s", 1)
+        for tokens in ("tokens", "tok")
+        for per in PER_SECOND
+    }
     units |= {f"FLOP{s}{per}": ("FLOPs/byte", 1) for s in ("", "s") for per in PER_BYTE}
     units |= dict.fromkeys(("times", "×", "-fold"), ("times", 1))
     return units | dict.fromkeys(("%", "percent", "per cent"), ("share", 0.01))
@@ -53,3 +57,7 @@ MAGNITUDE = re.compile(rf"[\s-]({'|'.join(MAGNITUDES)})\b")
 SCALED = re.compile(r"\s?([kMGT])(?![\w/])")
 # In the head of a column: a unit by itself, and none of the words that are also nouns there.
 HEAD = re.compile(rf"(?<![\w/])({NAMES})(?![\w/])")
+# Before a list in a text: "tokens per second, float32: plain 21.3, compiled 42.3".
+LISTED = re.compile(
+    rf"(?<!\d)(?<!\d[\s\xa0])(?<!\w)({NAMES})(?!\w)[^;:\n\d]*\d*:[^;\n]*$"
+)
