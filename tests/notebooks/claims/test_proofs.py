@@ -170,7 +170,7 @@ def test_the_unit_of_a_table():
 
 
 def test_a_unit_that_is_said_once():
-    printed = [Printed(9, 2, "72 MiB, 18,504 MiB, 6.44 bits, 6.14 bits")]
+    printed = [Printed(9, 1, "72 MiB, 18,504 MiB, 6.44 bits, 6.14 bits")]
     text = "72 MiB in place of {} at last, and 6.44 bits in place of {}."
     assert all(proven(text.format("18,504", "6.14"), printed))
     assert proven(text.format("18,503", "6.13"), printed)[1::2] == ["", ""]
@@ -179,7 +179,7 @@ def test_a_unit_that_is_said_once():
 
 def test_the_unit_of_a_list():
     printed = [
-        Printed(9, 2, "tokens per second, float32: a 21.3 of at most 47.8; 61 of 62")
+        Printed(9, 1, "tokens per second, float32: a 21.3 of at most 47.8; 61 of 62")
     ]
     assert proven("21 tokens a second, 48 tokens a second", printed) == ["printed"] * 2
     assert proven("61 tokens a second", printed) == [""]
