@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from claims.units import AFTER, MAGNITUDE, MAGNITUDES, PREFIXES, SCALED, UNITS
+from claims.words import FRACTION, LARGE, PARTS, SPELLED, WORDS
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
@@ -17,35 +18,8 @@ NUMBER = re.compile(
 ABOUT = re.compile(
     r"\b(?:about|almost|around|nearly|roughly|some|over|than)\s$|[~≈]\s?$"
 )
-WORDS = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-}
-LARGE = {
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15,
-    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30,
-    "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-}  # fmt: skip
 SLIP = re.compile(r"0\d")  # nothing is equal to such a number
-PARTS = {"third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100}
-FRACTION = re.compile(
-    rf"\b(a|one|two|three|four|nine) ({'|'.join(PARTS)})s?\b"
-    r"(?= (?:of|to|less|more|faster|slower)\b|[.,]|$)",
-    re.IGNORECASE,
-)
 RANGE = re.compile(r"\s?(?:to|or|and|[-–])\s?")
-# Small ones are read where they measure something.
-SPELLED = re.compile(
-    rf"\b(?:({'|'.join(LARGE)})(?![\w-])|({'|'.join(WORDS)})(?= (?:bytes|bits|percent"
-    r"|(?:milli|micro)?seconds|times (?:as (?:fast|slow)|(?:fast|slow)er))\b))",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -87,9 +61,19 @@ def quantities(text: str) -> list[Quantity]:
     found = sorted((x for x in found if x), key=lambda x: x.start)
     for place in range(len(found) - 1, 0, -1):
         before, after = found[place - 1 : place + 1]
-        if RANGE.fullmatch(text[before.end : after.start]) and not before.unit:
+        between = text[before.end : after.start]
+        if RANGE.fullmatch(between) and not before.unit:
             found[place - 1] = in_unit_of(before, after, text)
+        if between == " to " and before.value + after.value == 100 and not after.unit:
+            found[place - 1 : place + 1] = in_percent(before), in_percent(after)
     return found
+
+
+def in_percent(number: Quantity) -> Quantity:
+    """One of two parts of a hundred: 54 to 46."""
+    return replace(
+        number, value=number.value / 100, half=number.half / 100, unit="share"
+    )
 
 
 def in_unit_of(number: Quantity, other: Quantity, text: str) -> Quantity:

@@ -50,6 +50,10 @@ def test_quantity(text, value, unit, half):
     assert not exempt(text, number)
 
 
+def test_parts_of_a_hundred():
+    assert [x.value for x in quantities("54 to 46, 30 to 40")] == [0.54, 0.46, 30, 40]
+
+
 def test_a_range_has_its_unit_behind_it():
     assert [x.value for x in quantities("67 to 81% or 3–5 ms")] == [
         0.67,
