@@ -27,7 +27,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]+")
 SUFFIXES = "py|md|yml|json|toml|ipynb|txt|js|css|cff|html|svg"
 FILE = re.compile(rf"[\w.*/{{}}-]*\w\.(?:{SUFFIXES})|\.?[\w-]+(?:/[\w.*-]+)*/")
 TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
-ANY = re.compile(r"[A-Za-z]{0,2}(?:_\w{1,2})?|W_\w+|[A-Z]{2,}")
+ANY = re.compile(r"[A-Za-z]{0,2}\d?(?:_\w{1,2})?|W_\w+|[A-Z]{2,}")
 SITE = {"licenses"}  # its names are files of the built site
 
 # What neither this repository nor the libraries above define, each with what it is.
@@ -39,6 +39,8 @@ FOREIGN = {
     "--tensor-parallel-size": "its option",
     "theirs.py": "a file that the reader is told to write",
     "lse": "a name in FlashAttention",
+    "ffn_dim_multiplier": "a key of Meta's params.json",
+    "multiple_of": "a key of Meta's params.json",
 }
 
 
