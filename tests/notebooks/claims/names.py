@@ -22,12 +22,12 @@ from claims.vocabulary import (
     words,
 )
 
-CHAIN = re.compile(r"(?<![\w.@-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+CHAIN = re.compile(r"(?:(?<![\w.@-])|(?<=\.))[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]+")
 SUFFIXES = "py|md|yml|json|toml|ipynb|txt|js|css|cff|html|svg"
 FILE = re.compile(rf"[\w.*/{{}}-]*\w\.(?:{SUFFIXES})|\.?[\w-]+(?:/[\w.*-]+)*/")
 TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
-ANY = re.compile(r"[A-Za-z]{0,2}\d?(?:_\w{1,2})?|W_\w+|[A-Z]{2,}")
+ANY = re.compile(r"[A-Za-z]{0,2}\d?(?:_\w)?|W_\w+|[A-Z]{2,}")
 SITE = {"licenses"}  # its names are files of the built site
 
 # What neither this repository nor the libraries above define, each with what it is.

@@ -54,6 +54,8 @@ def test_there_is(code):
         ("--max-tokens", "--max-tokens"),
         ("generate(model, identifiers)", "identifiers"),
         ("layer.self_attention_", "layer.self_attention_"),
+        (".contiguous().vew(...)", "vew"),
+        ("model.layers.0.self_attn.q_proj.weigth", "self_attn.q_proj.weigth"),
     ],
 )
 def test_there_is_not(code, name):
