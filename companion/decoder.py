@@ -106,9 +106,9 @@ class LlamaAttention(nn.Module):
         """What `attend` is told, for queries that follow `past` cached tokens: the mask
         that was given, or the cheapest that is causal.
 
-        The first tokens need no more than `is_causal`, and one new token, which sees
-        every key, nothing. Several behind a cache need a mask; so do the keys of a static
-        cache, whose empty places come with them.
+        The first call needs no more than `is_causal`. One new token, which sees every
+        key, needs nothing. Several new tokens after a cache need a mask, and so does a
+        static cache, whose keys include its empty slots.
         """
         if attention_mask is not None:
             return {"attn_mask": attention_mask, "is_causal": False}
