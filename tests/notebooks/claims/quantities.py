@@ -64,9 +64,15 @@ def quantities(text: str) -> list[Quantity]:
         between = text[before.end : after.start]
         if RANGE.fullmatch(between) and not before.unit:
             found[place - 1] = in_unit_of(before, after, text)
-        if between == " to " and before.value + after.value == 100 and not after.unit:
+        if between == " to " and are_parts(before, after):
             found[place - 1 : place + 1] = in_percent(before), in_percent(after)
     return found
+
+
+def are_parts(one: Quantity, other: Quantity) -> bool:
+    """Two of two digits that make up a hundred, without a unit."""
+    alike = one.digits == other.digits and not one.unit and not other.unit
+    return alike and one.value + other.value == 100
 
 
 def in_percent(number: Quantity) -> Quantity:

@@ -51,7 +51,7 @@ def test_quantity(text, value, unit, half):
 
 
 def test_parts_of_a_hundred():
-    assert [x.value for x in quantities("54 to 46, 30 to 40")] == [0.54, 0.46, 30, 40]
+    assert [x.value for x in quantities("54 to 46, 1 to 99")] == [0.54, 0.46, 1, 99]
 
 
 def test_a_range_has_its_unit_behind_it():
@@ -73,6 +73,7 @@ def test_a_range_has_its_unit_behind_it():
         "two tokens, 1 query, 8 heads",
         "2q + 2k, K - 1 steps and j + 16 places, 32 · n of them",
         "a 1/127 of it",
+        "tokens 1 to 99, ten thousand of them",
     ],
 )
 def test_no_claim(text):

@@ -17,10 +17,11 @@ LARGE = {
     "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30,
     "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
-# Small ones are read where they measure something.
+# Small ones are read where they measure something, and none that says how large about (ten thousand).
+SIZE = "(?:hundred|thousand|million)"
+MEASURED = "(?:bytes|bits|percent|(?:milli|micro)?seconds|times (?:as (?:fast|slow)|(?:fast|slow)er))"
 SPELLED = re.compile(
-    rf"\b(?:({'|'.join(LARGE)})(?![\w-])|({'|'.join(WORDS)})(?= (?:bytes|bits|percent"
-    r"|(?:milli|micro)?seconds|times (?:as (?:fast|slow)|(?:fast|slow)er))\b))",
+    rf"\b(?:({'|'.join(LARGE)})(?![\w-]| {SIZE})|({'|'.join(WORDS)})(?= {MEASURED}\b))",
     re.IGNORECASE,
 )
 
