@@ -8,7 +8,7 @@ an output of its page, only too far away.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,16 @@ class Entry:
 
 @cache
 def entries() -> list[Entry]:
-    return [entry(given) for given in document()["claims"]]
+    return [exact(given) for given in document()["claims"]]
+
+
+def exact(given: Mapping[str, Any]) -> Entry:
+    """An entry that is worth what its expression is, so that a text may give more digits."""
+    found = entry(given)
+    if "is" not in given or problem(given):
+        return found
+    value = abs(evaluated(given))
+    return replace(found, number=replace(found.number, value=value))
 
 
 def entry(given: Mapping[str, Any]) -> Entry:

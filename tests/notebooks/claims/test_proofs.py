@@ -130,6 +130,12 @@ def test_entries(given, wrong):
     assert bool(found) == bool(wrong)
 
 
+def test_an_entry_is_worth_its_expression():
+    given = {"claim": "135 million", "kind": "counted", "is": "parameters(smollm2)"}
+    assert entries.exact(given).number.value == 134_515_008
+    assert entries.entry(given).number.value == 135e6
+
+
 def test_an_entry_has_what_its_kind_needs():
     with pytest.raises(ValueError, match="source"):
         entries.entry({"claim": "80 GB", "kind": "published"})
