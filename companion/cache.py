@@ -100,7 +100,8 @@ class KVCache:
     ) -> KeysAndValues:
         """Write a layer's new keys and values behind the old and count them; return all.
 
-        Under autocast they come in another dtype than the cache has, and go out in it.
+        Under autocast they come in another dtype than the cache has; what is returned has
+        that dtype.
         `kwargs`, which Hugging Face's layers hand to every cache, is not read.
 
         Raises: ValueError when they do not fit: another shape, dtype or device, or no

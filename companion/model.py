@@ -48,9 +48,9 @@ class LlamaModel(nn.Module):
         """Hidden states after the last norm; angles are made once for all layers.
 
         `attention_mask` marks real tokens with 1, cached ones included; with it one mask
-        is made for all layers, without it each is causal by itself.
-        `position_ids` go on from the cache unless given; where they start again, the
-        texts are not kept apart.
+        is made for all layers, without it each layer is causal by itself.
+        `position_ids` go on from the cache unless given. Where they start again within a
+        row, its texts still read one another: the mask does not look at them.
 
         Raises: ValueError for ids outside the vocabulary, a mask of the wrong width,
         a full cache, one of another kind, or one that a failed step has left uneven.

@@ -1,8 +1,8 @@
 """Cells of a chapter by what they are for, said by their tags: what is open is the lesson.
 
 `setup` folds to a line, `check` to the line that its output says of itself, `source` shows the listing
-without the call that lists it, `figure` shows its picture or table above the code that made it. A cell
-without one of them is a lesson.
+without the call that lists it, `figure` shows its picture or table above the code that made it, and
+`solution` folds to that word, its output too. A cell without one of them is a lesson.
 """
 
 import html
@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.writers.html5 import HTML5Translator
 
-KINDS = ("setup", "check", "source", "figure")
+KINDS = ("setup", "check", "source", "figure", "solution")
 SUMMARY = re.compile(r'data-summary="([^"]+)"')
 # As Pygments marks the lines of a docstring, and how one begins and ends.
 DOCSTRING, QUOTES = '<span class="sd">', '"""'
@@ -65,6 +65,13 @@ class FoldCells(SphinxPostTransform):
             block.parent.remove(files)
             block.replace_self(listing)
         cell.children = list(output)
+
+    def solution(
+        self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]
+    ) -> None:
+        """One line, for whoever has tried."""
+        title = section_of(cell)
+        cell.children = fold("solution", "Solution", [code, *output], title)
 
     def figure(
         self, cell: nodes.container, code: nodes.Node, output: Sequence[nodes.Node]

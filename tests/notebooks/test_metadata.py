@@ -14,7 +14,7 @@ LOCAL_PATH = re.compile(
     r"(?<![\w.])(?:/work|/tmp|/home|/root|/Users|/content)/|site-packages|[A-Z]:\\\\"
 )
 # What a cell is for, which book/_ext/cells.py folds by, and Jupyter by the metadata beside it.
-KINDS = {"setup", "check", "source", "figure"}
+KINDS = {"setup", "check", "source", "figure", "solution"}
 OTHER_TAGS = {"remove-cell", "remove-input", "raises-exception", "columns"}
 UNCHECKED = {"nbval-skip", "nbval-ignore-output", "NBVAL_SKIP", "NBVAL_IGNORE_OUTPUT"}
 
@@ -116,6 +116,16 @@ def folded_otherwise_in_jupyter(notebook):
     ]
 
 
+def solutions_that_show(notebook):
+    """Its output would give it away in Jupyter."""
+    return [
+        f"cell {cell['execution_count']} is a solution and needs jupyter.outputs_hidden"
+        for cell in code_cells(notebook)
+        if "solution" in tags(cell)
+        and not cell["metadata"].get("jupyter", {}).get("outputs_hidden")
+    ]
+
+
 def sources_that_do_more(notebook):
     return [
         f"cell {cell['execution_count']} is tagged source and is no show.source(...)"
@@ -138,6 +148,7 @@ def imports_in_a_lesson(notebook):
 CHECKS = [
     unknown_kinds,
     folded_otherwise_in_jupyter,
+    solutions_that_show,
     sources_that_do_more,
     imports_in_a_lesson,
     not_run_in_order,
@@ -217,6 +228,10 @@ def test_a_good_notebook_passes(check):
         (
             folded_otherwise_in_jupyter,
             with_cell(cell(3, jupyter={"source_hidden": True})),
+        ),
+        (
+            solutions_that_show,
+            with_cell(cell(3, tags=["solution"], jupyter={"source_hidden": True})),
         ),
         (
             sources_that_do_more,
