@@ -13,6 +13,7 @@ LEFT_OUT = [
     (re.compile(r"\{(?:cite|ref|numref|eq)(?::\w+)?\}`[^`]*`"), ""),
     (re.compile(r"^ {0,3}(?:`{3,}|:{3,}).*$", re.MULTILINE), "\n"),
     (re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$", re.DOTALL), MATH),
+    (re.compile(r"\[[^][]*\]\(https?://[^)]*\)"), MATH),  # a source
     (re.compile(r"!?\[((?:[^][]|\[[^]]*\])*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"</?\w[^>]*>"), " "),
     (re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+", re.MULTILINE), "\n\n"),

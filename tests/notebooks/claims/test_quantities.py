@@ -84,7 +84,8 @@ def test_what_is_not_read():
     """Code, formulas, addresses and sources; headings and lists lose their numbers."""
     text = (
         "### 12 · A title\n\n1. `(2, 30)` and $x = 40$ {cite:p}`shazeer2019` "
-        "[of 50](page50.ipynb#a-60), **70**. It is so. And\n\n```python\n80\n```\n"
+        "[of 50](page50.ipynb#a-60), **70**, [pull 90](https://a.org/90). It is so. "
+        "And\n\n```python\n80\n```\n"
     )
     sentences = [sentence for sentence, *_ in split(FENCE.sub("", text)) if sentence]
     assert [x.text for s in sentences for x in quantities(s)] == ["50", "70"]
