@@ -40,8 +40,8 @@ class RowLinear(nn.Module):
     def products(
         self, x: Float[Tensor, "tokens in_features"]
     ) -> Float[Tensor, "tokens out_features"]:
-        """Every token with every row. What is read of one token serves four rows, and with
-        several tokens what is read of a row serves four of them.
+        """Every token with every row. For one token each value read serves four rows, for
+        several each value of a row serves four tokens.
         """
         tokens = x.shape[0]
         if tokens == 1:
@@ -127,7 +127,7 @@ def stored(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """The same tensor, which a compiler must have in memory before it is used.
 
     Without this the compiler computes what leads to `x`, a norm or SwiGLU, again for
-    each row of the weight that `x` is multiplied with. For sizes that are numbers: the
-    strides of symbols it does not keep.
+    each row of the weight that `x` is multiplied with. For sizes that are
+    numbers: the strides of symbolic sizes are not kept.
     """
     return x.as_strided(x.shape, x.stride())

@@ -32,7 +32,7 @@ def cuda_graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
 
 
 class Recorded:
-    """`step`, recorded at the first call and for each other cache, replayed after that.
+    """`step`, recorded at the first call with a cache and replayed after that.
 
     It keeps the cache of the last recording in memory.
     """

@@ -55,7 +55,7 @@ class CrossAttention(nn.Module):
         Float[Tensor, "*batch heads kv_len head_dim"],
         Float[Tensor, "*batch heads kv_len head_dim"],
     ]:
-        """What the memory is found by and what it hands over, in heads."""
+        """Keys and values of the memory, in heads."""
         key = split_heads(self.k_proj(memory), self.num_heads)
         value = split_heads(self.v_proj(memory), self.num_heads)
         return key, value

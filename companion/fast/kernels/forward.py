@@ -31,8 +31,8 @@ def attention_forward(
     query, key, value, mask, output,
     query_strides, key_strides, value_strides, mask_strides, output_strides,
     batch_size, heads, group, q_len, kv_len, past, scale,
-    # Read by nothing in here: for each of these powers of two, lengths and heads in all,
-    # the trial below finds sizes of its own, and one kernel is compiled for them all.
+    # Not read here. The trial below chooses tile sizes for each pair of these classes,
+    # powers of two of the lengths and of all heads; the compiled kernel is the same.
     length_class, heads_class,
     HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,  # how wide a row is
     HEAD_BLOCK: tl.constexpr, VALUE_BLOCK: tl.constexpr,  # and the tile that holds it
@@ -88,12 +88,12 @@ def attend_to_blocks(
     first_key, seen, KV_BLOCK: tl.constexpr,
     IS_CAUSAL: tl.constexpr, MASK: tl.constexpr, EDGE: tl.constexpr,
 ):  # fmt: skip
-    """A tile of queries against the keys from `first_key` to `seen`; `EDGE` says that some
-    of these are not there.
+    """A tile of queries against the keys from `first_key` to `seen`; with `EDGE` some of
+    these may lie beyond the end.
 
-    Products become scores where their exponential is taken, by one multiply-add, which is
-    `unit` = `scale`: above 0, so that the largest product is the largest score. Beside a
-    float mask they have to be before, and `unit` is 1.
+    The products are scaled in the multiply-add of the exponential, by `unit` = `scale`
+    (above 0, so that the largest product is the largest score). With a float mask they
+    are scaled before it is added, and `unit` is 1.
     """
     for start in range(first_key, seen, KV_BLOCK):
         tile = load_rows(key, start, ROWS=KV_BLOCK, COLUMNS=query.shape[1], EDGE=EDGE)

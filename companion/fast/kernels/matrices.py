@@ -46,8 +46,8 @@ def places(strides, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 def load_rows(
     matrix, start, ROWS: tl.constexpr, COLUMNS: tl.constexpr, EDGE: tl.constexpr
 ):
-    """`ROWS` rows from row `start` on, in full width; zeros from the last column on, and
-    from the last row on where that is in reach (`EDGE`).
+    """`ROWS` rows from row `start` on, in full width; zeros beyond the last column, and
+    beyond the last row where the tile may reach it (`EDGE`).
     """
     place = from_row(matrix, start) + places(matrix.strides, ROWS, COLUMNS)
     rows, columns = start + tl.arange(0, ROWS), tl.arange(0, COLUMNS)
