@@ -11,8 +11,6 @@ from companion.attention import repeat_for_query_heads, scaled_dot_product_atten
 from companion.decoder import LlamaDecoderLayer
 from companion.fast.quantized import quantize_groups
 from companion.masks import causal_mask
-from companion.mlp import LlamaMLP
-from companion.model import LlamaForCausalLM
 
 ATTEND = "model.layers.*.self_attn.attend"
 Function = Callable[..., Any]
@@ -157,54 +155,3 @@ def hugging_face_static_cache(wrong: Function, layer: nn.Module) -> Function:
         return faulty(query, key, value, **options)
 
     return attend
-
-
-def one_query_at_a_time(wrong: Function, layer: nn.Module) -> Function:
-    """`wrong(query, key, value, ranks)`, not causal, for each query and the keys it sees, on
-    as many ranks as there are KV heads.
-    """
-
-    def attend(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
-        before = key.shape[-2] - query.shape[-2] + 1
-        return torch.cat(
-            [
-                wrong(
-                    query[..., i : i + 1, :],
-                    key[..., : before + i, :],
-                    value[..., : before + i, :],
-                    key.shape[-3],
-                )
-                for i in range(query.shape[-2])
-            ],
-            dim=-2,
-        )
-
-    return attend
-
-
-def on_two_ranks(wrong: Function, owner: nn.Module) -> Function:
-    """`wrong(x, weight, ranks)` in the place of a matrix or of a table."""
-    return lambda x: wrong(x, owner.weight, 2)
-
-
-def without_bias(wrong: Function, linear: nn.Linear) -> Function:
-    """`wrong(x, weight, bias, ranks)` in the place of a matrix that has no bias."""
-    nothing = linear.weight.new_zeros(linear.out_features)
-    return lambda x: wrong(x, linear.weight, nothing, 2)
-
-
-def gate_of_an_mlp(wrong: Function, mlp: LlamaMLP) -> Function:
-    """`wrong(x, weight, ranks)` for the gate of a feed-forward block."""
-    gate = mlp.gate_proj
-    return lambda x: mlp.down_proj(wrong(x, gate.weight, 2) * mlp.up_proj(x))
-
-
-def chosen_as_logits(wrong: Function, model: LlamaForCausalLM) -> Function:
-    """Logits of which the token that `wrong(hidden_states, head, ranks)` chooses is the
-    likeliest.
-    """
-    head = (
-        model.model.embed_tokens if model.config.tie_word_embeddings else model.lm_head
-    )
-    vocab = model.config.vocab_size
-    return lambda x: F.one_hot(wrong(x, head.weight, 2), vocab).to(model.dtype)

@@ -66,6 +66,9 @@ def static_cache_unmasked(
 ) -> Float[Tensor, "*batch 1 head_dim"]:
     """The empty places of a static cache are not masked: their keys of 0 score 0, and
     take a part of the weights.
+
+    The weights of the tokens sum to less than 1, here to 0.6, and to 1 when the cache
+    is full: short texts go wrong, and long ones less.
     """
     scores = query @ keys.mT / math.sqrt(query.shape[-1])  # wrong
     return torch.softmax(scores, dim=-1) @ values
@@ -98,6 +101,9 @@ imitates_int8 = partial(
 def int8_scale_of_columns(weight: Float[Tensor, "out in_features"], x: Row) -> Out:
     """The scales are taken along the wrong axis, one for each input instead of each
     output; a square matrix lets it pass.
+
+    An error for every matrix that is not square; a square one gives a product that is
+    off by a third.
     """
     scale = weight.abs().amax(dim=0) / 127  # wrong
     quantized = (weight / scale).round().to(torch.int8)
@@ -108,6 +114,9 @@ def int8_scale_of_columns(weight: Float[Tensor, "out in_features"], x: Row) -> O
 def int8_to_128(weight: Float[Tensor, "out in_features"], x: Row) -> Out:
     """The largest weight of a row becomes 128, which int8 does not have and turns into
     -128.
+
+    Outputs are off whose largest weight is positive, and those are right whose largest
+    is negative.
     """
     scale = weight.abs().amax(dim=-1) / 128  # wrong
     steps = (weight / scale[:, None]).round().to(torch.int16)
@@ -148,8 +157,11 @@ HALVES_IN_TURN = Int4Linear.dense, "unpacked"
 def int4_halves_swapped(
     halves: Halves, scale: PerGroup, minimum: PerGroup, x: Row
 ) -> Out:
-    """The high half of a byte is taken for the first weight, so that the halves of every
-    group change places.
+    """The high half of a byte is taken for the first weight, so that the halves of
+    every group change places.
+
+    The product is off by more than its own size, though every weight that was packed is
+    in it.
     """
     low, high = unpacked(halves)
     quantized = torch.cat((high, low), dim=-1)  # wrong
@@ -161,8 +173,11 @@ def int4_halves_swapped(
 def int4_halves_as_neighbors(
     halves: Halves, scale: PerGroup, minimum: PerGroup, x: Row
 ) -> Out:
-    """The two weights of a byte are taken for neighbors, 2j and 2j + 1, instead of j and
-    j + 16.
+    """The two weights of a byte are taken for neighbors, 2j and 2j + 1, instead of j
+    and j + 16.
+
+    The product is off by more than its own size, though every weight that was packed is
+    in it.
     """
     quantized = torch.stack(unpacked(halves), dim=-1).flatten(-2)  # wrong
     weight = quantized * scale[..., None] + minimum[..., None]
@@ -173,7 +188,11 @@ def int4_halves_as_neighbors(
 def int4_minimum_once(
     halves: Halves, scale: PerGroup, minimum: PerGroup, x: Row
 ) -> Out:
-    """A group's minimum is added once, not with every x of the group: minimum · Σx."""
+    """A group's minimum is added once, not with every x of the group: minimum · Σx.
+
+    The product is off by nearly its own size, and right where the inputs of each group
+    sum to 1.
+    """
     quantized = torch.cat(unpacked(halves), dim=-1)
     products = (quantized * x.view(-1, GROUP)).sum(dim=-1)
     return (products * scale + minimum).sum(dim=-1)  # wrong

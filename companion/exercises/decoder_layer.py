@@ -56,7 +56,11 @@ NORM_BEFORE = FORWARD, "self.input_layernorm"
 def layer_post_norm(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """Each sum is normed after a half is added, as in 2017, not the half's input."""
+    """Each sum is normed after a half is added, as in 2017, not the half's input.
+
+    One token for ever: after every layer the hidden states have the size that the last
+    norm gives them.
+    """
     attended = layer.self_attn(x, position_embeddings)
     x = layer.input_layernorm(x + attended)  # wrong
     return layer.post_attention_layernorm(x + layer.mlp(x))
@@ -66,7 +70,11 @@ def layer_post_norm(
 def layer_residual_forgotten(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """Each half replaces the residual stream instead of adding to it."""
+    """Each half replaces the residual stream instead of adding to it.
+
+    One token for ever: nothing of an embedding reaches the head but through both halves
+    of every layer.
+    """
     attended = layer.self_attn(layer.input_layernorm(x), position_embeddings)
     return layer.mlp(layer.post_attention_layernorm(attended))  # wrong
 
@@ -75,7 +83,11 @@ def layer_residual_forgotten(
 def layer_residual_normed(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """The residual is taken after the norm, so that the stream itself is normed."""
+    """The residual is taken after the norm, so that the stream itself is normed.
+
+    One token for ever: what a layer adds to is no longer what the layers before have
+    summed.
+    """
     x = layer.input_layernorm(x)  # wrong
     attended = layer.self_attn(x, position_embeddings)
     x = layer.post_attention_layernorm(x + attended)
@@ -86,7 +98,11 @@ def layer_residual_normed(
 def layer_halves_parallel(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """The feed-forward half reads the layer's input, not the sum after attention."""
+    """The feed-forward half reads the layer's input, not the sum after attention.
+
+    One sign for ever with a Llama's weights; GPT-J and PaLM are built in this way, and
+    trained in it.
+    """
     attended = layer.self_attn(layer.input_layernorm(x), position_embeddings)
     return x + attended + layer.mlp(layer.post_attention_layernorm(x))  # wrong
 
@@ -95,7 +111,11 @@ def layer_halves_parallel(
 def layer_norms_exchanged(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """The two norms are exchanged, and with them their weights."""
+    """The two norms are exchanged, and with them their weights.
+
+    Nothing in a new model, whose norms have weights of 1; with trained weights noise or
+    one sign for ever.
+    """
     normed = layer.post_attention_layernorm(x)  # wrong
     attended = layer.self_attn(normed, position_embeddings)
     x = x + attended
@@ -106,7 +126,10 @@ def layer_norms_exchanged(
 def layer_rope_on_value(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """RoPE turns the values too, not the queries and keys alone."""
+    """RoPE turns the values too, not the queries and keys alone.
+
+    The text is fluent and tells something else. The token at position 0 is right.
+    """
     right = layer.self_attn
 
     def attend(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
@@ -124,7 +147,11 @@ def layer_rope_on_value(
 def layer_without_rope(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """RoPE is forgotten: no score knows where its tokens stand."""
+    """RoPE is forgotten: no score knows where its tokens stand.
+
+    The order of the words is not known, and the text repeats itself. The token at
+    position 0 is right.
+    """
     cos, sin = position_embeddings
     unturned = torch.ones_like(cos), torch.zeros_like(sin)  # wrong
     return layer(x, position_embeddings=unturned)
@@ -134,7 +161,10 @@ def layer_without_rope(
 def layer_not_causal(
     layer: LlamaDecoderLayer, x: Tensor, position_embeddings: PositionEmbeddings
 ) -> Tensor:
-    """The mask is forgotten: each token sees those after it."""
+    """The mask is forgotten: each token sees those after it.
+
+    In one layer the last token is right and no other; in a whole model none is.
+    """
     everything = torch.ones(
         x.shape[1], x.shape[1], dtype=torch.bool, device=x.device
     )  # wrong

@@ -105,8 +105,11 @@ CAUSAL = as_attention_interface, "query.shape[-2] > 1"
 def output_not_transposed(
     module: nn.Module, query: Tensor, *rest: Any, **options: Any
 ) -> Answer:
-    """The output keeps its heads before the tokens, and their reshape to (batch,
-    q_len, hidden) mixes the two.
+    """The output keeps its heads before the tokens, and their reshape to (batch, q_len,
+    hidden) mixes the two.
+
+    A decode step of one token is right, as there is nothing to mix; a prompt of several
+    is noise.
     """
     output, _ = attention_interface(module, query, *rest, **options)
     heads_first = output.transpose(1, 2).contiguous()
@@ -119,7 +122,11 @@ def output_not_transposed(
     planted="SmolLM2 asks for 1/√head_dim, which the fault takes too",
 )
 def scaling_not_passed_on(module: nn.Module, *tensors: Any, **options: Any) -> Answer:
-    """The scores are divided by √head_dim, whatever scaling the model asks for."""
+    """The scores are divided by √head_dim, whatever scaling the model asks for.
+
+    Nothing in a Llama, which asks for 1/√head_dim; other numbers in a model that asks
+    for another.
+    """
     query, key, value, attention_mask, *_ = tensors
     return attention_interface(module, query, key, value, attention_mask)  # wrong
 
@@ -132,7 +139,10 @@ def scaling_not_passed_on(module: nn.Module, *tensors: Any, **options: Any) -> A
 def no_mask_means_everything(
     module: nn.Module, *tensors: Any, **options: Any
 ) -> Answer:
-    """Without a mask every query sees every key, as in torch's function."""
+    """Without a mask every query sees every key, as in torch's function.
+
+    Decode steps are right, and the prompt is not: its tokens read those after them.
+    """
     is_causal = False  # wrong
     return attention_interface(module, *tensors, **{**options, "is_causal": is_causal})
 
@@ -149,7 +159,11 @@ def one_query_top_left(
     scaling: float | None = None,
     **options: Any,
 ) -> Answer:
-    """is_causal is the module's for one query too, which then sees the first key alone."""
+    """is_causal is the module's for one query too, which then sees the first key alone.
+
+    The prompt and the first new token are right. From then on each token reads the
+    first key alone.
+    """
     is_causal = attention_mask is None and bool(module.is_causal)  # wrong
     output = scaled_dot_product_attention(
         query,
@@ -171,8 +185,10 @@ def one_query_top_left(
 def last_query_sees_last_key(
     module: nn.Module, *tensors: Any, **options: Any
 ) -> Answer:
-    """Without a mask the last query sees the last key, and with it the empty places
-    of a static cache.
+    """Without a mask the last query sees the last key, and with it the empty places of
+    a static cache.
+
+    Right with a cache that grows; with a static one wrong from the first token on.
     """
     query, key, value, attention_mask, *scaling = tensors
     if attention_mask is None and module.is_causal:
@@ -188,7 +204,11 @@ def last_query_sees_last_key(
     planted=replace(AT_ONCE, write=in_a_batch),
 )
 def bool_mask_added(module: nn.Module, *tensors: Any, **options: Any) -> Answer:
-    """A bool mask is added to the scores, as 0 and 1."""
+    """A bool mask is added to the scores, as 0 and 1.
+
+    Right for one prompt, wrong in a batch with padding: 1 and 0 hide nothing, they add
+    1 to some scores.
+    """
     query, key, value, attention_mask, *scaling = tensors
     if attention_mask is not None:
         attention_mask = attention_mask.to(query.dtype)  # wrong

@@ -77,8 +77,11 @@ ATTENDS = CrossAttention.forward, "self.attend_to"
 def cross_roles_exchanged(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """The memory asks and the decoder's tokens answer, which passes when both have
-    one length.
+    """The memory asks and the decoder's tokens answer, which passes when both have one
+    length.
+
+    The output is as long as the source; where both have one length only the numbers
+    tell.
     """
     return layer(memory, hidden_states)  # wrong
 
@@ -87,7 +90,10 @@ def cross_roles_exchanged(
 def cross_value_from_decoder(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """Only the keys come from the memory; the values are the decoder's own."""
+    """Only the keys come from the memory; the values are the decoder's own.
+
+    An error where the lengths differ; where both have one length only the numbers tell.
+    """
     key, _ = layer.keys_and_values(memory)
     _, value = layer.keys_and_values(hidden_states)  # wrong
     return layer.attend_to(hidden_states, key, value)
@@ -97,7 +103,10 @@ def cross_value_from_decoder(
 def cross_without_memory(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """Keys and values come from the decoder's tokens: self-attention once more."""
+    """Keys and values come from the decoder's tokens: self-attention once more.
+
+    Another source gives the same output.
+    """
     return layer(hidden_states, hidden_states)  # wrong
 
 
@@ -105,7 +114,11 @@ def cross_without_memory(
 def cross_causal(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """Cross-attention is causal: token i reads only source tokens 0 to i."""
+    """Cross-attention is causal: token i reads only source tokens 0 to i.
+
+    The last token is right where both have one length; the first reads one token of the
+    source alone.
+    """
     rows, columns = hidden_states.shape[-2], memory.shape[-2]
     mask = torch.ones(rows, columns, dtype=torch.bool, device=memory.device).tril()
     return layer(hidden_states, memory, mask)  # wrong
@@ -122,7 +135,10 @@ def memory_padding_seen(
     memory: Tensor,
     memory_mask: Tensor,
 ) -> Tensor:
-    """The mask of the source's padding is not passed on to the decoder."""
+    """The mask of the source's padding is not passed on to the decoder.
+
+    Right for one source, wrong in a batch of sources that were padded to one length.
+    """
     return layer(hidden_states, memory)  # wrong
 
 
@@ -137,8 +153,11 @@ def decoder_sees_ahead(
     memory: Tensor,
     memory_mask: Tensor | None = None,
 ) -> Tensor:
-    """The decoder's self-attention has no causal mask (torch's layer has none unless
-    it is given).
+    """The decoder's self-attention has no causal mask (torch's layer has none unless it
+    is given).
+
+    The last token is right, and those before it are not: they read what they should
+    write.
     """
     everything = torch.ones_like(causal_mask(hidden_states.shape[-2]))
     return layer(hidden_states, memory, everything, memory_mask)  # wrong
@@ -152,7 +171,10 @@ def decoder_sees_ahead(
     planted="in a Llama it is the right way",
 )
 def encoder_pre_norm(layer: TransformerEncoderLayer, hidden_states: Tensor) -> Tensor:
-    """Each half's input is normed, as in a Llama, not the sum after it."""
+    """Each half's input is normed, as in a Llama, not the sum after it.
+
+    A checkpoint loads either way, and every row is off.
+    """
     attended = layer.self_attn(layer.norm1(hidden_states))  # wrong
     hidden_states = hidden_states + attended
     normed = layer.norm2(hidden_states)
@@ -167,6 +189,9 @@ def encoder_pre_norm(layer: TransformerEncoderLayer, hidden_states: Tensor) -> T
     planted="a Llama has RoPE instead",
 )
 def sinusoids_in_halves(position_ids: Tensor, hidden_size: int) -> Tensor:
-    """All sines stand before all cosines, where the checkpoint has them in turns."""
+    """All sines stand before all cosines, where the checkpoint has them in turns.
+
+    Position 0 is 0 0 0 0 1 1 1 1, and 0 1 0 1 0 1 0 1 is right.
+    """
     in_turns = sinusoidal_positions(position_ids, hidden_size)
     return torch.cat((in_turns[..., 0::2], in_turns[..., 1::2]), dim=-1)  # wrong

@@ -17,7 +17,11 @@ from companion.gqa import repeat_kv
     planted=Planted({"companion.attention.repeat_for_query_heads": repeated_heads}),
 )
 def kv_tiled(x: Tensor, n_rep: int) -> Tensor:
-    """Key/value heads are tiled 0 1 0 1, not repeated 0 0 1 1."""
+    """Key/value heads are tiled 0 1 0 1, not repeated 0 0 1 1.
+
+    Noise from the first token on; nothing where there is one KV head, or one for each
+    query head.
+    """
     return repeat(
         x,
         "batch kv_heads length dim -> batch (group kv_heads) length dim",

@@ -21,8 +21,10 @@ def heads_arguments() -> tuple[Tensor, int]:
     planted=Planted({"companion.decoder.split_heads": as_it_is}),
 )
 def heads_by_view(x: Tensor, num_heads: int) -> Tensor:
-    """The heads are made by one reshape to (batch, heads, length, head_dim),
-    without a transpose.
+    """The heads are made by one reshape to (batch, heads, length, head_dim), without a
+    transpose.
+
+    A text of one token is right, and every longer one is noise.
     """
     batch, length, hidden = x.shape
     return x.reshape(batch, num_heads, length, hidden // num_heads)  # wrong
@@ -36,7 +38,11 @@ def heads_by_view(x: Tensor, num_heads: int) -> Tensor:
     planted=Planted({"companion.decoder.split_heads": as_it_is}),
 )
 def heads_interleaved(x: Tensor, num_heads: int) -> Tensor:
-    """Head h takes every num_heads-th feature, not a run of neighbors."""
+    """Head h takes every num_heads-th feature, not a run of neighbors.
+
+    Noise or one sign from the first token on, for a text of one token too: each head
+    has features of all heads.
+    """
     return rearrange(
         x,
         "... length (head_dim heads) -> ... heads length head_dim",

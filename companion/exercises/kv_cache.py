@@ -3,7 +3,6 @@ gallery has what it makes of several, one after the other.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -15,14 +14,17 @@ from companion.config import LlamaConfig
 from companion.decoder import LlamaAttention
 from companion.exercises.gallery import imitates
 from companion.exercises.mask import mask_top_left
-from companion.exercises.planting import Planted
+from companion.exercises.steps import (
+    Step,
+    StepByStep,
+    one_by_one,
+    room_for,
+    through_layers,
+)
 from companion.generate import stream_tokens
 from companion.masks import causal_mask
 from companion.model import LlamaForCausalLM, LlamaModel
 from companion.rope import apply_rope
-
-# Runs one token of each text: `step(model, token, cache)` gives its logits.
-Step = Callable[..., Tensor]
 
 
 def small_model() -> LlamaForCausalLM:
@@ -45,72 +47,6 @@ def small_model() -> LlamaForCausalLM:
 def decode_arguments() -> tuple[LlamaForCausalLM, Tensor]:
     """A small Llama, and five tokens for it."""
     return small_model(), torch.tensor([[1, 5, 2, 7, 3]])
-
-
-def one_by_one(
-    model: LlamaForCausalLM,
-    input_ids: Tensor,
-    step: Step,
-    kind: type[KVCache] = KVCache,
-) -> Tensor:
-    """The logits of every token, run alone: `step(model, token, cache)`."""
-    batch, length = input_ids.shape
-    cache = room_for(model, batch, length, kind)
-    tokens = input_ids.split(1, dim=1)
-    return torch.cat([step(model, token, cache) for token in tokens], dim=1)
-
-
-def room_for(
-    model: LlamaForCausalLM,
-    batch: int,
-    max_length: int,
-    kind: type[KVCache] = KVCache,
-) -> KVCache:
-    """An empty cache in the model's dtype and on its device."""
-    sizes = model.config, batch, max_length
-    return kind(*sizes, dtype=model.dtype, device=model.device)
-
-
-def through_layers(
-    model: LlamaForCausalLM,
-    token: Tensor,
-    position: int,
-    run: Callable[[nn.Module, Tensor, tuple[Tensor, Tensor]], Tensor],
-) -> Tensor:
-    """A token from its embedding through all layers to logits, each layer called by
-    `run`.
-    """
-    hidden_states = model.model.embed_tokens(token)
-    position_ids = torch.tensor([[position]], device=token.device)
-    cos_sin = model.model.rotary_emb(hidden_states, position_ids)
-    for layer in model.model.layers:
-        hidden_states = run(layer, hidden_states, cos_sin)
-    return model.logits(model.model.norm(hidden_states))
-
-
-@dataclass(frozen=True)
-class StepByStep(Planted):
-    """A wrong step that runs every token, the prompt's too, with a cache of its kind."""
-
-    kind: type[KVCache] = KVCache
-
-    def logits(
-        self,
-        wrong: Callable[..., Any],
-        model: LlamaForCausalLM,
-        input_ids: Tensor,
-        new_tokens: int,
-    ) -> Tensor:
-        """The logits from which each new token is taken, the likeliest."""
-        step, length = wrong.__wrapped__, input_ids.shape[1]  # type: ignore[attr-defined]
-        cache = room_for(model, 1, length + new_tokens, self.kind)
-        tokens, rows = list(input_ids.split(1, dim=1)), []
-        with torch.inference_mode():
-            for place in range(length + new_tokens - 1):
-                rows.append(step(model, tokens[place], cache)[:, -1])
-                if place >= length - 1:
-                    tokens.append(rows[-1].argmax(-1)[:, None])
-        return torch.cat(rows[length - 1 :])
 
 
 def imitates_decoding(
@@ -141,15 +77,21 @@ def imitates_decoding(
 
 @imitates_decoding(instead_of=(LlamaModel.forward, "next_positions("))
 def decode_from_zero(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
-    """Each token is decoded at position 0: positions do not go on from the cache."""
+    """Each token is decoded at position 0: positions do not go on from the cache.
+
+    The order of the words is not known, and the text repeats itself. The first token of
+    the prompt is right.
+    """
     position_ids = torch.zeros_like(token)  # wrong
     return model(token, position_ids=position_ids, past_key_values=cache)
 
 
 @imitates_decoding(instead_of=(causal_mask, "kv_len - q_len"))
 def decode_top_left(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
-    """The mask of a decode step starts at key 0 (is_causal=True), so that a token
-    sees the first key alone.
+    """The mask of a decode step starts at key 0 (is_causal=True), so that a token sees
+    the first key alone.
+
+    The first token of the prompt is right, and no other: each reads that one alone.
     """
     mask = mask_top_left(1, cache.length + 1).to(token.device)  # wrong
 
@@ -163,7 +105,11 @@ def decode_top_left(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> T
 def decode_cache_forgotten(
     model: LlamaForCausalLM, token: Tensor, cache: KVCache
 ) -> Tensor:
-    """Each token gets a new cache: it stands at position 0 and sees only itself."""
+    """Each token gets a new cache: it stands at position 0 and sees only itself.
+
+    The next token depends on the newest alone, so that the text soon goes round in a
+    circle.
+    """
     return model(token, past_key_values=room_for(model, len(token), 1))  # wrong
 
 
@@ -188,8 +134,11 @@ class OneLayerForAll(KVCache):
 def decode_same_layer_idx(
     model: LlamaForCausalLM, token: Tensor, cache: KVCache
 ) -> Tensor:
-    """Every layer has layer_idx 0, so that each also sees the keys of the layers before,
-    and positions run ahead.
+    """Every layer has layer_idx 0, so that each also sees the keys of the layers
+    before, and positions run ahead.
+
+    Wrong from the first token on, and the cache counts layers times as many tokens as
+    there are.
     """
 
     def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
@@ -223,8 +172,10 @@ class UnrotatedKeys(KVCache):
 def decode_rope_after_cache(
     model: LlamaForCausalLM, token: Tensor, cache: UnrotatedKeys
 ) -> Tensor:
-    """Keys are cached before RoPE and all rotated by the newest token's angle, so
-    that every distance is 0.
+    """Keys are cached before RoPE and all rotated by the newest token's angle, so that
+    every distance is 0.
+
+    The same numbers as from positions that are all 0: the text repeats itself.
     """
 
     def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:

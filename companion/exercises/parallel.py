@@ -10,61 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from companion.attention import scaled_dot_product_attention
-from companion.exercises.adapters import (
-    ATTEND,
+from companion.exercises.adapters import ATTEND
+from companion.exercises.gallery import imitates, random
+from companion.exercises.planting import Planted
+from companion.exercises.ranks import (
     chosen_as_logits,
+    embedding,
+    gate,
     gate_of_an_mlp,
+    grouped,
+    linear,
+    next_token,
+    o_proj,
     on_two_ranks,
     one_query_at_a_time,
     without_bias,
 )
-from companion.exercises.gallery import imitates, random
-from companion.exercises.planting import Planted
 
 RANKS = 2
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor, ranks: int) -> Tensor:
-    """A matrix cut by its inputs: partial sums are added up, and then the bias."""
-    parts = zip(x.chunk(ranks, -1), weight.chunk(ranks, -1), strict=True)
-    return torch.stack([F.linear(*part) for part in parts]).sum(0) + bias
-
-
-def gate(x: Tensor, weight: Tensor, ranks: int) -> Tensor:
-    """A matrix cut by its outputs: each rank has some of the features, whole."""
-    return torch.cat([F.silu(F.linear(x, part)) for part in weight.chunk(ranks)], -1)
-
-
-def o_proj(heads: Tensor, weight: Tensor, ranks: int) -> Tensor:
-    """A matrix cut by its inputs, the features of a rank's heads."""
-    parts = zip(heads.chunk(ranks, -1), weight.chunk(ranks, -1), strict=True)
-    return torch.stack([F.linear(*part) for part in parts]).sum(0)
-
-
-def grouped(query: Tensor, key: Tensor, value: Tensor, ranks: int) -> Tensor:
-    """Query heads and KV heads in runs, so that each rank has whole groups."""
-    parts = zip(*(x.chunk(ranks, dim=1) for x in (query, key, value)), strict=True)
-    attend = scaled_dot_product_attention
-    return torch.cat([attend(*part, enable_gqa=True) for part in parts], dim=1)
-
-
-def embedding(ids: Tensor, weight: Tensor, ranks: int) -> Tensor:
-    """Each rank gives the rows that it has, and zeros for the others."""
-    rows = weight.shape[0] // ranks
-    found = []
-    for rank, part in enumerate(weight.chunk(ranks)):
-        mine = ids // rows == rank
-        found.append(F.embedding(ids % rows, part) * mine[..., None])
-    return torch.stack(found).sum(0)
-
-
-def next_token(hidden_states: Tensor, head: Tensor, ranks: int) -> Tensor:
-    """The rank with the best logit, and the token's number in the whole vocabulary."""
-    rows = head.shape[0] // ranks
-    found = [F.linear(hidden_states, part).max(-1) for part in head.chunk(ranks)]
-    best = torch.stack([each.values for each in found]).argmax(0, keepdim=True)
-    tokens = [rank * rows + each.indices for rank, each in enumerate(found)]
-    return torch.stack(tokens).gather(0, best)[0]
 
 
 def linear_arguments() -> tuple[Tensor, Tensor, Tensor, int]:
@@ -123,6 +86,8 @@ imitates_linear = partial(
 def bias_on_every_rank(x: Tensor, weight: Tensor, bias: Tensor, ranks: int) -> Tensor:
     """The bias of a matrix cut by its inputs is added on every rank, and by the sum as
     many times as there are ranks.
+
+    Right on one rank, and right where the bias is zero or missing.
     """
     parts = zip(x.chunk(ranks, -1), weight.chunk(ranks, -1), strict=True)
     return torch.stack([F.linear(*part, bias) for part in parts]).sum(0)  # wrong
@@ -132,6 +97,9 @@ def bias_on_every_rank(x: Tensor, weight: Tensor, bias: Tensor, ranks: int) -> T
 def sum_forgotten(x: Tensor, weight: Tensor, bias: Tensor, ranks: int) -> Tensor:
     """The sum over the ranks is left out, so that each goes on with its partial sum,
     here rank 0.
+
+    Right on one rank; on more each rank goes on with numbers of its own, and the text
+    is noise.
     """
     return F.linear(x.chunk(ranks, -1)[0], weight.chunk(ranks, -1)[0], bias)  # wrong
 
@@ -146,6 +114,8 @@ def sum_forgotten(x: Tensor, weight: Tensor, bias: Tensor, ranks: int) -> Tensor
 def silu_before_the_sum(x: Tensor, weight: Tensor, ranks: int) -> Tensor:
     """The gate's matrix is cut by its inputs, and silu applied to the partial sums
     instead of to their sum.
+
+    Right on one rank; on two the text is noise.
     """
     parts = zip(x.chunk(ranks, -1), weight.chunk(ranks, -1), strict=True)
     return torch.stack([F.silu(F.linear(*part)) for part in parts]).sum(0)  # wrong
@@ -161,6 +131,8 @@ def silu_before_the_sum(x: Tensor, weight: Tensor, ranks: int) -> Tensor:
 def o_proj_cut_by_outputs(heads: Tensor, weight: Tensor, ranks: int) -> Tensor:
     """W_o is cut by its outputs, rows of the stored weight, like the other three; where
     it is square, a piece fits when it is transposed.
+
+    An error where the matrix is not square; where it is, wrong numbers on one rank too.
     """
     parts = zip(heads.chunk(ranks, -1), weight.chunk(ranks, 0), strict=True)  # wrong
     return torch.stack([part @ rows for part, rows in parts]).sum(0)
@@ -178,6 +150,8 @@ def heads_dealt_in_turn(
 ) -> Tensor:
     """Query heads are dealt to the ranks in turn, KV heads in runs, so that some query
     heads are on another rank than their key.
+
+    Right on one rank; on two half of the heads read the keys of others.
     """
     output = torch.empty_like(query)
     for rank in range(ranks):
@@ -198,8 +172,10 @@ def heads_dealt_in_turn(
     planted=Planted({"model.embed_tokens.forward": on_two_ranks}),
 )
 def other_ranks_rows_embedded(ids: Tensor, weight: Tensor, ranks: int) -> Tensor:
-    """A token whose row is on another rank gives this rank's nearest row, not zeros, and
-    the sum adds them all.
+    """A token whose row is on another rank gives this rank's nearest row, not zeros,
+    and the sum adds them all.
+
+    Right on one rank; on two each token has the row of another added to its own.
     """
     rows = weight.shape[0] // ranks
     found = [
@@ -219,6 +195,9 @@ def other_ranks_rows_embedded(ids: Tensor, weight: Tensor, ranks: int) -> Tensor
 def argmax_of_a_share(hidden_states: Tensor, head: Tensor, ranks: int) -> Tensor:
     """The best logit of all ranks is found, but its place in the rank's share of the
     vocabulary is taken for the token.
+
+    Right as long as the tokens are in the first rank's share, the frequent ones; then
+    another word comes.
     """
     found = [F.linear(hidden_states, part).max(-1) for part in head.chunk(ranks)]
     best = torch.stack([each.values for each in found]).argmax(0, keepdim=True)

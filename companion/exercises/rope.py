@@ -26,8 +26,11 @@ imitates_rope = partial(
 
 @imitates_rope(instead_of=(rotate_half, "x.chunk"))
 def rope_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """RoPE turns the pairs (0, 1), (2, 3) ... of a checkpoint that pairs (0, d/2),
-    (1, d/2 + 1) ...
+    """RoPE turns the pairs (0, 1), (2, 3) ... of a checkpoint that pairs (0, d/2), (1,
+    d/2 + 1) ...
+
+    The text is fluent and begins rightly, then goes another way. The token at position
+    0 is right.
     """
     first, second = x[..., 0::2], x[..., 1::2]  # wrong
     half = x.shape[-1] // 2
@@ -38,8 +41,11 @@ def rope_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 @imitates_rope(instead_of=(rope_cos_sin, "torch.cat"))
 def rope_layout_mixed(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The halves are rotated, but with angles laid out for neighbors: a a b b, not
-    a b a b.
+    """The halves are rotated, but with angles laid out for neighbors: a a b b, not a b
+    a b.
+
+    The vectors change their length, which a rotation keeps; only the token at position
+    0 is right.
     """
     pairs = x.shape[-1] // 2
     cos, sin = (
@@ -50,13 +56,20 @@ def rope_layout_mixed(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 @imitates_rope(instead_of=(rotate_half, "torch.cat"))
 def rope_backwards(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Every pair is turned the other way: the sign in rotate_half is wrong."""
+    """Every pair is turned the other way: the sign in rotate_half is wrong.
+
+    What came before counts as what comes after, at the same distance. The token at
+    position 0 is right.
+    """
     return apply_rope(x, cos, -sin)  # wrong
 
 
 @imitates_rope(instead_of=(rope_cos_sin, "position_ids[..., None]"))
 def rope_from_zero(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Every token is rotated as if it stood at the first position (the position of
-    a cached step forgotten).
+    """Every token is rotated as if it stood at the first position (the position of a
+    cached step forgotten).
+
+    The order of the words is not known, and the text repeats itself. The token at
+    position 0 is right.
     """
     return apply_rope(x, cos[:, :1].expand_as(cos), sin[:, :1].expand_as(sin))  # wrong

@@ -9,7 +9,7 @@ from torch import Tensor
 from companion.exercises.gallery import random
 from companion.exercises.graders.cases import check_cases
 from companion.exercises.graders.grading import check_numbers, check_tensor, graded
-from companion.exercises.parallel import (
+from companion.exercises.ranks import (
     embedding,
     gate,
     grouped,
