@@ -134,6 +134,11 @@ def mistaken(right: Callable[..., Tensor], *arguments: Any) -> dict[str, Tensor]
     return made
 
 
+def of_chapter(chapter: str) -> list[str]:
+    """The names of a chapter's faults."""
+    return [name for name, fault in FAULTS.items() if fault.chapter == chapter]
+
+
 def random(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard normal numbers, the same on every call."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(dtype)

@@ -14,6 +14,7 @@ if find_spec("matplotlib") is None:
     )
 
 from companion.show import example
+from companion.show.fault_cards import fault_cards, symptoms, written_texts
 from companion.show.faults import what_goes_wrong
 from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
@@ -85,6 +86,7 @@ __all__ = [
     "curves",
     "equation",
     "example",
+    "fault_cards",
     "forward_picture",
     "gpu_goals",
     "gpu_tile",
@@ -129,9 +131,11 @@ __all__ = [
     "splits_figure",
     "stacked_bars",
     "stacks_figure",
+    "symptoms",
     "table",
     "tiles_figure",
     "token_sampling",
     "weights_figure",
     "what_goes_wrong",
+    "written_texts",
 ]

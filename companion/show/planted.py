@@ -17,7 +17,7 @@ from companion.exercises import FAULTS
 from companion.exercises.planting import Planted
 from companion.exercises.writing import whole
 from companion.model import LlamaForCausalLM
-from companion.tokenizers import Tokenizer
+from companion.show.llama.tokens import Tokenizer
 
 FILE = Path(__file__).with_suffix(".json")
 PROMPT = "The sun rises in the"

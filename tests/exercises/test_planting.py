@@ -66,7 +66,6 @@ def test_a_place_is_in_the_package_or_in_a_model(model):
     with layers.in_place(len, model):
         assert [layer.self_attn.attend for layer in model.model.layers] == [len, len]
     assert all(layer.self_attn.attend is not len for layer in model.model.layers)
-    with pytest.raises(AttributeError):
-        layers = Planted({"companion.decoder.no_such": lambda wrong, owner: wrong})
-        with layers.in_place(len, model):
-            pass
+    nowhere = Planted({"companion.decoder.no_such": lambda wrong, owner: wrong})
+    with pytest.raises(AttributeError), nowhere.in_place(len, model):
+        pass
