@@ -45,8 +45,8 @@ def no_scale(
 ) -> Tensor:
     """The scores are not divided by √head_dim.
 
-    Almost every query reads one token alone: in SmolLM2 the largest weight of a row is
-    0.97 in the mean, and 0.8 is right.
+    Almost every query reads one token alone: in SmolLM2, after “The sun rises in the”,
+    the largest weight of a row is 0.97 in the mean, and 0.8 is right.
     """
     scale = 1.0  # wrong
     return scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
@@ -58,8 +58,8 @@ def scale_without_root(
 ) -> Tensor:
     """The scores are divided by head_dim, not by its root.
 
-    The weights are nearly even: in SmolLM2 the largest of a row is 0.3 in the mean, and
-    0.8 is right.
+    The weights are too even: in SmolLM2, after “The sun rises in the”, the largest of a
+    row is 0.4 in the mean, and 0.8 is right.
     """
     scale = 1 / query.shape[-1]  # wrong
     return scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)

@@ -62,7 +62,7 @@ class Fault:
     @property
     def title(self) -> str:
         """What is wrong: the first paragraph of the faulty function's docstring."""
-        return self.paragraph(0)
+        return self.paragraph(0).rstrip(".")
 
     @property
     def symptom(self) -> str:
@@ -81,9 +81,9 @@ class Fault:
         return statement(function, lambda line: words in line)
 
     def paragraph(self, number: int) -> str:
-        """One of the docstring's paragraphs, on one line and without its full stop."""
+        """One of the docstring's paragraphs, on one line."""
         paragraphs = (self.wrong.__doc__ or "").strip().split("\n\n")
-        return " ".join("".join(paragraphs[number : number + 1]).split()).rstrip(".")
+        return " ".join("".join(paragraphs[number : number + 1]).split())
 
     def run(self) -> tuple[Tensor, Tensor]:
         """The outputs of the wrong and of the right function on the same

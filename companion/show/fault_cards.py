@@ -85,7 +85,7 @@ def entry(name: str) -> Entry:
         ),
         ("one sees", fault.symptom),
         ("SmolLM2 writes", in_a_model(name, fault)),
-        (fault.grader, fault.grade().message),
+        (f"{fault.grader} says", fault.grade().message),
     ]
 
 
@@ -93,7 +93,7 @@ def in_a_model(name: str, fault: Fault) -> str:
     """The text with the fault planted, or why there is none."""
     if isinstance(fault.planted, str):
         return f"not planted: {fault.planted}"
-    return f"{PROMPT}{on_a_line(kept()[name].words)}"
+    return f"…{on_a_line(kept()[name].words)}"
 
 
 def on_a_line(words: str) -> str:

@@ -95,3 +95,14 @@ def test_the_table_of_faults_tells_shape_and_error():
     assert mask[3] == "6 of 10 entries"
     with pytest.raises(ValueError, match="no fault 'typo'"):
         show.what_goes_wrong("typo")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_and_what_one_sees_are_told(name):
+    fault = FAULTS[name]
+    assert 4 < len(fault.title.split()) < 32
+    assert 3 < len(fault.symptom.split()) < 40
+    assert fault.symptom[0].isupper()
+    assert fault.symptom.endswith(".")
+    assert not fault.title.endswith(".")
+    assert fault.paragraph(2) == ""
