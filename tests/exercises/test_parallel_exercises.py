@@ -16,6 +16,7 @@ from companion.exercises import (
     parallel,
     ranks,
 )
+from companion.exercises.graders.grading import same
 
 NAMES = [name for name in FAULTS if hasattr(parallel, name)]
 
@@ -155,10 +156,7 @@ test_rejects_argmax = rejects(
 )
 
 
-def test_a_single_wrong_token_is_rejected():
-    def nearly(x, head, n):
-        tokens = ranks.next_token(x, head, n)
-        tokens[-1] = (tokens[-1] + 1) % len(head)
-        return tokens
-
-    assert not check_parallel_argmax(nearly).passed
+def test_of_whole_numbers_none_may_differ():
+    tokens = torch.arange(100)
+    assert same(tokens, tokens.clone())
+    assert not same(tokens, tokens.clamp(max=98))
