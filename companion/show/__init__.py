@@ -14,7 +14,7 @@ if find_spec("matplotlib") is None:
     )
 
 from companion.show import example
-from companion.show.fault_cards import fault_cards, symptoms, written_texts
+from companion.show.fault_cards import fault_cards, symptoms
 from companion.show.faults import what_goes_wrong
 from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
@@ -70,6 +70,7 @@ from companion.show.measurements.speeds import machine_of, speeds, speeds_figure
 from companion.show.messages import messages
 from companion.show.source import source
 from companion.show.tables import amount, table
+from companion.show.written_texts import written_texts
 
 __all__ = [
     "EqualityLedger",

@@ -14,8 +14,9 @@ from companion.exercises.planting import Planted
 from companion.exercises.writing import cached
 from companion.show.faults import difference
 from companion.show.look.code import look_once
-from companion.show.planted import PROMPT, kept
+from companion.show.planted import kept
 from companion.show.tables import Code, Links, Table, table
+from companion.show.written_texts import on_a_line
 
 Entry = list[tuple[str, str | Code]]
 
@@ -94,24 +95,6 @@ def in_a_model(name: str, fault: Fault) -> str:
     if isinstance(fault.planted, str):
         return f"not planted: {fault.planted}"
     return f"…{on_a_line(kept()[name].words)}"
-
-
-def on_a_line(words: str) -> str:
-    """Text with its line breaks as signs, and what comes again and again counted."""
-    words = words.replace("\n", "⏎").replace("\xa0", "␣")
-    return re.sub(r"(.{5,}?)\1{3,}", counted, words)
-
-
-def counted(found: re.Match[str]) -> str:
-    """A piece of text once, and how many times it came."""
-    return f"{found[1]} (× {len(found[0]) // len(found[1])})"
-
-
-def written_texts(*names: str) -> Table:
-    """The texts with these faults, below the right one."""
-    rows = [("no fault", on_a_line(kept()["right"].words))]
-    rows += [(FAULTS[name].title, on_a_line(kept()[name].words)) for name in names]
-    return table(("SmolLM2 with", f"writes after “{PROMPT}”"), rows)
 
 
 def symptoms() -> Table:

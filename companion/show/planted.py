@@ -37,6 +37,7 @@ class Text:
     """
 
     words: str
+    pieces: list[str]  # a token's part of the words
     tokens: list[int]
     moved: float | None
     nats: float
@@ -74,6 +75,7 @@ def write(model: LlamaForCausalLM, tokenizer: Tokenizer, name: str = RIGHT) -> T
     apart, best = (logits[:until] - right[:until]).abs(), logits.topk(2).values
     return Text(
         words=tokenizer.decode(tokens.tolist()),
+        pieces=[tokenizer.decode([token]) for token in tokens.tolist()],
         tokens=tokens.tolist(),
         moved=rounded(-apart),
         nats=round(surprise(model, input_ids, tokens), 2),

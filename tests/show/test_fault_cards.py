@@ -6,7 +6,8 @@ import pytest
 
 from companion import show
 from companion.exercises import CHAPTERS, FAULTS
-from companion.show.fault_cards import entry, on_a_line
+from companion.show.fault_cards import entry
+from companion.show.written_texts import on_a_line
 
 
 def page():
@@ -51,10 +52,17 @@ def test_text_is_shown_on_a_line():
     assert on_a_line(12 * "-") == 12 * "-"
 
 
-def test_the_table_of_texts_begins_with_the_right_one():
-    rows = show.written_texts("kv_tiled").rows
-    assert [row[0] for row in rows] == ["no fault", FAULTS["kv_tiled"].title]
-    assert rows[0][1].startswith(" sky, casting")
+def test_tokens_are_in_a_box_as_long_as_they_are_right():
+    figure = show.written_texts("bool_mask_added", "kv_tiled")
+    right, bool_mask, tiled = figure.panels
+    assert [p.count('class="token') for p in figure.panels] == [12, 12, 12]
+    assert [p.count("token right") for p in figure.panels] == [12, 10, 0]
+    assert '"token right"> sky</span>' in right
+    assert '"token">⏎</span>' in bool_mask
+    assert FAULTS["kv_tiled"].title in tiled
+    assert "tiled 0 1 0 1, not repeated 0 0 1 1: 0 of 12 tokens" in figure.alt
+    with pytest.raises(ValueError, match="no text is kept for key_not_transposed"):
+        show.written_texts("key_not_transposed")
 
 
 def test_a_card_prints_in_a_terminal():

@@ -21,7 +21,11 @@ def test_there_is_a_text_for_each_planted_fault():
 )
 def test_it_is_written_again(bundled, name):
     again, before = write(*bundled, name), kept()[name]
-    assert (again.words, again.tokens) == (before.words, before.tokens)
+    assert (again.words, again.pieces, again.tokens) == (
+        before.words,
+        before.pieces,
+        before.tokens,
+    )
     assert again.nats == pytest.approx(before.nats, abs=0.02)
     assert (again.moved is None) == (before.moved is None)
     assert (again.moved or 0) == pytest.approx(before.moved or 0, rel=0.05, abs=1e-3)
