@@ -86,7 +86,7 @@ def entry(name: str) -> Entry:
         ),
         ("one sees", fault.symptom),
         ("SmolLM2 writes", in_a_model(name, fault)),
-        (f"{fault.grader} says", fault.grade().message),
+        ("the grader", f"{fault.grader}: {fault.grade().message}"),
     ]
 
 

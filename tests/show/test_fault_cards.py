@@ -34,7 +34,9 @@ def test_a_card_tells_what_it_is_asked_to(name):
     assert ("not planted: " in told["SmolLM2 writes"]) == isinstance(
         FAULTS[name].planted, str
     )
-    assert told[f"{FAULTS[name].grader} says"] == FAULTS[name].grade().message
+    assert (
+        told["the grader"] == f"{FAULTS[name].grader}: {FAULTS[name].grade().message}"
+    )
 
 
 def test_every_symptom_leads_to_cards_and_every_fault_is_led_to():
