@@ -1,7 +1,7 @@
 """What SmolLM2 writes with each fault of the gallery in its place: greedy, in float32.
 
 All texts are kept in planted.json, and a test writes them again; `python -m
-companion.show.planted` takes them anew, in two minutes.
+companion.show.planted` takes them anew, in a few minutes.
 """
 
 import json
