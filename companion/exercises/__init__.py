@@ -1,47 +1,86 @@
-"""Exercises: for each chapter its mistakes, which keep every shape, and the graders that
-must reject them.
+"""Exercises: for each chapter its mistakes, which keep every shape and are the failure
+gallery, and the graders that must reject them.
 """
 
-from companion.exercises.attention import check_attention
-from companion.exercises.costs import check_decode_bytes
-from companion.exercises.decode_loop import check_quantize_groups
-from companion.exercises.decoder_layer import check_decoder_layer
-from companion.exercises.drop_in import check_attention_interface
-from companion.exercises.encoder_decoder import check_cross_attention
-from companion.exercises.gallery import FAULTS, Fault
-from companion.exercises.gpu import check_softmax_kernel
-from companion.exercises.gqa import check_repeat_kv
-from companion.exercises.grading import Grade
-from companion.exercises.heads import check_split_heads
-from companion.exercises.kv_cache import check_decode_step
-from companion.exercises.mask import check_causal_mask
-from companion.exercises.matmul import check_matmul_shape
-from companion.exercises.norm_swiglu import check_mlp, check_rms_norm
-from companion.exercises.online_softmax import check_merge
-from companion.exercises.parallel import check_row_parallel
-from companion.exercises.real_llama import check_top_p
-from companion.exercises.rope import check_rope
+from importlib import import_module
+
+from companion.exercises.gallery import CHAPTERS, FAULTS, Fault
+from companion.exercises.graders.attention import check_attention
+from companion.exercises.graders.costs import check_decode_bytes
+from companion.exercises.graders.decode_loop import (
+    check_int4_product,
+    check_int8_product,
+    check_quantize_groups,
+    check_static_cache,
+)
+from companion.exercises.graders.decoder_layer import check_decoder_layer
+from companion.exercises.graders.drop_in import check_attention_interface
+from companion.exercises.graders.encoder_decoder import (
+    check_cross_attention,
+    check_encoder_decoder,
+    check_encoder_layer,
+    check_sinusoids,
+)
+from companion.exercises.graders.gpu import check_softmax_kernel
+from companion.exercises.graders.gqa import check_repeat_kv
+from companion.exercises.graders.grading import Grade
+from companion.exercises.graders.heads import check_split_heads
+from companion.exercises.graders.kv_cache import check_decode_step, check_decoding
+from companion.exercises.graders.mask import check_causal_mask
+from companion.exercises.graders.matmul import check_matmul_shape
+from companion.exercises.graders.norm_swiglu import check_mlp, check_rms_norm
+from companion.exercises.graders.online_softmax import (
+    check_causal_attention,
+    check_merge,
+)
+from companion.exercises.graders.parallel import (
+    check_parallel_argmax,
+    check_parallel_embedding,
+    check_parallel_gate,
+    check_parallel_heads,
+    check_parallel_o_proj,
+    check_row_parallel,
+)
+from companion.exercises.graders.real_llama import check_top_p
+from companion.exercises.graders.rope import check_rope
 
 __all__ = [
+    "CHAPTERS",
     "FAULTS",
     "Fault",
     "Grade",
     "check_attention",
     "check_attention_interface",
+    "check_causal_attention",
     "check_causal_mask",
     "check_cross_attention",
     "check_decode_bytes",
     "check_decode_step",
     "check_decoder_layer",
+    "check_decoding",
+    "check_encoder_decoder",
+    "check_encoder_layer",
+    "check_int4_product",
+    "check_int8_product",
     "check_matmul_shape",
     "check_merge",
     "check_mlp",
+    "check_parallel_argmax",
+    "check_parallel_embedding",
+    "check_parallel_gate",
+    "check_parallel_heads",
+    "check_parallel_o_proj",
     "check_quantize_groups",
     "check_repeat_kv",
     "check_rms_norm",
     "check_rope",
     "check_row_parallel",
+    "check_sinusoids",
     "check_softmax_kernel",
     "check_split_heads",
+    "check_static_cache",
     "check_top_p",
 ]
+
+for chapter in CHAPTERS:  # each enters its mistakes into FAULTS
+    import_module(f"companion.exercises.{chapter}")

@@ -1,14 +1,19 @@
-"""Single-head attention: its mistakes, and the grader that rejects them."""
+"""The mistakes in single-head attention."""
 
 import math
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from companion.attention import scaled_dot_product_attention
+from companion.attention import (
+    attention_weights,
+    masked_softmax,
+    scaled_dot_product_attention,
+)
+from companion.exercises.adapters import ATTEND, masked_attention
 from companion.exercises.gallery import imitates, random
-from companion.exercises.grading import check_tensor, gap, graded
+from companion.exercises.planting import Planted
 from companion.masks import causal_mask
 
 
@@ -24,105 +29,103 @@ def square_arguments() -> tuple[Tensor, ...]:
     return query, key, value, causal_mask(8)
 
 
-@imitates(scaled_dot_product_attention, attention_arguments)
+IN_EVERY_LAYER = Planted({ATTEND: masked_attention})
+imitates_attention = partial(
+    imitates,
+    scaled_dot_product_attention,
+    attention_arguments,
+    "check_attention",
+    planted=IN_EVERY_LAYER,
+)
+
+
+@imitates_attention(instead_of=(attention_weights, "math.sqrt"))
 def no_scale(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> Tensor:
-    """The scores are not divided by √head_dim."""
-    return scaled_dot_product_attention(query, key, value, attn_mask, scale=1.0)
+    """The scores are not divided by √head_dim.
+
+    Almost every query reads one token alone: in SmolLM2, after “The sun rises in the”,
+    the largest weight of a row is 0.97 in the mean, and 0.8 is right.
+    """
+    scale = 1.0  # wrong
+    return scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
 
 
-@imitates(scaled_dot_product_attention, attention_arguments)
+@imitates_attention(instead_of=(attention_weights, "math.sqrt"))
 def scale_without_root(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> Tensor:
-    """The scores are divided by head_dim, not by its root."""
-    return scaled_dot_product_attention(
-        query, key, value, attn_mask, scale=1 / query.shape[-1]
-    )
+    """The scores are divided by head_dim, not by its root.
+
+    The weights are too even: in SmolLM2, after “The sun rises in the”, the largest of a
+    row is 0.4 in the mean, and 0.8 is right.
+    """
+    scale = 1 / query.shape[-1]  # wrong
+    return scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
 
 
-@imitates(scaled_dot_product_attention, attention_arguments)
+@imitates_attention(instead_of=(masked_softmax, "dim=-1, dtype"))
 def softmax_over_queries(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> Tensor:
-    """The softmax runs over the queries (dim=-2), not over the keys."""
+    """The softmax runs over the queries (dim=-2), not over the keys.
+
+    The weights of a key sum to 1, those of a query to anything, here to between 0.1 and
+    2.5.
+    """
     scores = query @ key.mT / math.sqrt(query.shape[-1])
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -math.inf)
-    return torch.softmax(scores, dim=-2) @ value
+    return torch.softmax(scores, dim=-2) @ value  # wrong
 
 
-@imitates(scaled_dot_product_attention, attention_arguments)
+@imitates_attention(instead_of=(masked_softmax, "mask | empty"))
 def mask_upside_down(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> Tensor:
     """True is read as "masked out" (nn.MultiheadAttention's meaning), not as "may
     attend".
+
+    Each token reads those after it. The last one reads nothing, and its output is
+    zeros.
     """
-    return scaled_dot_product_attention(
-        query, key, value, None if attn_mask is None else ~attn_mask
-    )
+    if attn_mask is not None:
+        attn_mask = ~attn_mask  # wrong
+    return scaled_dot_product_attention(query, key, value, attn_mask)
 
 
-@imitates(scaled_dot_product_attention, attention_arguments)
+@imitates_attention(instead_of=(masked_softmax, "mask | empty"))
 def mask_after_softmax(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> Tensor:
-    """The mask zeroes the weights after the softmax, so that rows no longer sum to
-    1.
+    """The mask zeroes the weights after the softmax, so that rows no longer sum to 1.
+
+    The weights of a row sum to less than 1, the first row's to least, here to 0.09.
     """
     weights = torch.softmax(query @ key.mT / math.sqrt(query.shape[-1]), dim=-1)
-    return (weights if attn_mask is None else weights * attn_mask) @ value
+    if attn_mask is not None:
+        weights = weights * attn_mask  # wrong
+    return weights @ value
 
 
-@imitates(scaled_dot_product_attention, square_arguments)
+@imitates(
+    scaled_dot_product_attention,
+    square_arguments,
+    "check_attention",
+    instead_of=(attention_weights, "key.mT"),
+    planted="it raises, but for a prompt of as many tokens as a head has features",
+)
 def key_not_transposed(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
 ) -> Tensor:
     """The key is not transposed, which torch.matmul lets pass when kv_len equals
     head_dim.
+
+    At most lengths an error about the sizes of two tensors; where the sizes agree, no
+    error and other numbers.
     """
-    scores = query @ key / math.sqrt(query.shape[-1])
+    scores = query @ key / math.sqrt(query.shape[-1])  # wrong
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -math.inf)
     return torch.softmax(scores, dim=-1) @ value
-
-
-@graded
-def check_attention(attend: Callable[..., Tensor]) -> str | None:
-    """Grade `attend(query, key, value, attn_mask)`, with attn_mask bool (True =
-    may attend) or None.
-    """
-    generator = torch.Generator().manual_seed(1)
-    query, key, value = torch.randn(3, 2, 6, 4, generator=generator)
-    expected = scaled_dot_product_attention(query, key, value)
-    answer = attend(query, key, value, None)
-    if problem := check_tensor("the output", answer, expected):
-        return problem
-    sums = attend(query, key, torch.ones_like(value), None)
-    if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
-        return (
-            "with values of 1 the output is not 1: the weights of each query must "
-            "sum to 1 (softmax over the keys)"
-        )
-    if not torch.allclose(answer, expected, atol=1e-5):
-        return (
-            f"the output is off by up to {gap(answer, expected)}: are the scores "
-            "divided by √head_dim?"
-        )
-    mask = causal_mask(6)
-    expected = scaled_dot_product_attention(query, key, value, mask)
-    answer = attend(query, key, value, mask)
-    sums = attend(query, key, torch.ones_like(value), mask)
-    if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
-        return (
-            "with a mask the weights no longer sum to 1: mask the scores with -inf, "
-            "before the softmax"
-        )
-    if not torch.allclose(answer, expected, atol=1e-5):
-        return (
-            "with a causal mask the first query should return the first value "
-            "alone: True means may attend"
-        )
-    return None

@@ -1,21 +1,33 @@
-"""A fast decode step: the mistakes in attention over a cache of fixed size and in
-products of one token with weights in 8 or 4 bits, and the grader of such weights.
+"""The mistakes in a fast decode step: in attention over a cache of fixed size, and in
+products of one token with weights in 8 or 4 bits.
 """
 
 import math
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from companion.attention import scaled_dot_product_attention
+from companion.exercises.adapters import (
+    ATTEND,
+    int4_weight,
+    int8_weight,
+    over_a_static_cache,
+)
 from companion.exercises.gallery import imitates, random
-from companion.exercises.grading import check_numbers, check_tensor, graded
-from companion.fast.quantized import GROUP, quantize_groups, unpacked
+from companion.exercises.planting import Planted
+from companion.exercises.writing import cached
+from companion.fast.quantized import (
+    GROUP,
+    Int4Linear,
+    quantize_groups,
+    quantize_rows,
+    unpacked,
+)
 
 LENGTH, ROOM = 5, 8
-HALF = 0.501  # of a step, and a little for rounding
 
 Halves = UInt8[Tensor, "out groups half"]
 PerGroup = Float[Tensor, "out groups"]
@@ -39,7 +51,13 @@ def over_the_filled(query: Tensor, keys: Tensor, values: Tensor, length: int) ->
     )
 
 
-@imitates(over_the_filled, static_cache_arguments)
+@imitates(
+    over_the_filled,
+    static_cache_arguments,
+    "check_static_cache",
+    instead_of=(over_the_filled, "filled, :"),
+    planted=Planted({ATTEND: over_a_static_cache}, write=cached),
+)
 def static_cache_unmasked(
     query: Float[Tensor, "*batch 1 head_dim"],
     keys: Float[Tensor, "*batch room head_dim"],
@@ -48,8 +66,11 @@ def static_cache_unmasked(
 ) -> Float[Tensor, "*batch 1 head_dim"]:
     """The empty places of a static cache are not masked: their keys of 0 score 0, and
     take a part of the weights.
+
+    The weights of the tokens sum to less than 1, here to 0.6, and to 1 when the cache
+    is full: short texts go wrong, and long ones less.
     """
-    scores = query @ keys.mT / math.sqrt(query.shape[-1])
+    scores = query @ keys.mT / math.sqrt(query.shape[-1])  # wrong
     return torch.softmax(scores, dim=-1) @ values
 
 
@@ -64,22 +85,40 @@ def product(weight: Tensor, x: Tensor) -> Tensor:
     return weight @ x
 
 
-@imitates(product, square_product)
+# The two matrices of a layer that are square.
+SQUARE = [f"model.layers.*.self_attn.{name}.forward" for name in ("q_proj", "o_proj")]
+imitates_int8 = partial(
+    imitates,
+    product,
+    square_product,
+    "check_int8_product",
+    instead_of=(quantize_rows, "/ 127"),
+    planted=Planted(dict.fromkeys(SQUARE, int8_weight)),
+)
+
+
+@imitates_int8()
 def int8_scale_of_columns(weight: Float[Tensor, "out in_features"], x: Row) -> Out:
     """The scales are taken along the wrong axis, one for each input instead of each
     output; a square matrix lets it pass.
+
+    An error for every matrix that is not square; a square one gives a product that is
+    off by a third.
     """
-    scale = weight.abs().amax(dim=0) / 127
+    scale = weight.abs().amax(dim=0) / 127  # wrong
     quantized = (weight / scale).round().to(torch.int8)
     return (quantized * x).sum(dim=-1) * scale
 
 
-@imitates(product, square_product)
+@imitates_int8()
 def int8_to_128(weight: Float[Tensor, "out in_features"], x: Row) -> Out:
     """The largest weight of a row becomes 128, which int8 does not have and turns into
     -128.
+
+    Outputs are off whose largest weight is positive, and those are right whose largest
+    is negative.
     """
-    scale = weight.abs().amax(dim=-1) / 128
+    scale = weight.abs().amax(dim=-1) / 128  # wrong
     steps = (weight / scale[:, None]).round().to(torch.int16)
     quantized = steps.to(torch.int8)  # wraps, as a cast in C does
     return (quantized * x).sum(dim=-1) * scale
@@ -104,124 +143,56 @@ def product_of_groups(
     return weight.flatten(1) @ x
 
 
-@imitates(product_of_groups, grouped_product)
+imitates_int4 = partial(
+    imitates,
+    product_of_groups,
+    grouped_product,
+    "check_int4_product",
+    planted=Planted(dict.fromkeys(SQUARE, int4_weight)),
+)
+HALVES_IN_TURN = Int4Linear.dense, "unpacked"
+
+
+@imitates_int4(instead_of=HALVES_IN_TURN)
 def int4_halves_swapped(
     halves: Halves, scale: PerGroup, minimum: PerGroup, x: Row
 ) -> Out:
-    """The high half of a byte is taken for the first weight, so that the halves of every
-    group change places.
+    """The high half of a byte is taken for the first weight, so that the halves of
+    every group change places.
+
+    The product is off by more than its own size, though every weight that was packed is
+    in it.
     """
     low, high = unpacked(halves)
-    quantized = torch.cat((high, low), dim=-1)
+    quantized = torch.cat((high, low), dim=-1)  # wrong
     weight = quantized * scale[..., None] + minimum[..., None]
     return weight.flatten(1) @ x
 
 
-@imitates(product_of_groups, grouped_product)
+@imitates_int4(instead_of=HALVES_IN_TURN)
 def int4_halves_as_neighbors(
     halves: Halves, scale: PerGroup, minimum: PerGroup, x: Row
 ) -> Out:
-    """The two weights of a byte are taken for neighbors, 2j and 2j + 1, instead of j and
-    j + 16.
+    """The two weights of a byte are taken for neighbors, 2j and 2j + 1, instead of j
+    and j + 16.
+
+    The product is off by more than its own size, though every weight that was packed is
+    in it.
     """
-    quantized = torch.stack(unpacked(halves), dim=-1).flatten(-2)
+    quantized = torch.stack(unpacked(halves), dim=-1).flatten(-2)  # wrong
     weight = quantized * scale[..., None] + minimum[..., None]
     return weight.flatten(1) @ x
 
 
-@imitates(product_of_groups, grouped_product)
+@imitates_int4(instead_of=(Int4Linear.sums, "self.minimum"))
 def int4_minimum_once(
     halves: Halves, scale: PerGroup, minimum: PerGroup, x: Row
 ) -> Out:
-    """A group's minimum is added once, not with every x of the group: minimum · Σx."""
+    """A group's minimum is added once, not with every x of the group: minimum · Σx.
+
+    The product is off by nearly its own size, and right where the inputs of each group
+    sum to 1.
+    """
     quantized = torch.cat(unpacked(halves), dim=-1)
     products = (quantized * x.view(-1, GROUP)).sum(dim=-1)
-    return (products * scale + minimum).sum(dim=-1)
-
-
-def weights() -> Float[Tensor, "6 96"]:
-    """Random weights in groups of very different size, one of which is all zeros. The
-    largest of the first group is negative.
-    """
-    generator = torch.Generator().manual_seed(3)
-    weight = torch.randn(6, 96, generator=generator)
-    weight = weight * torch.linspace(0.1, 2.0, 18).repeat_interleave(GROUP).view(6, 96)
-    weight[2, :GROUP] = 0.0
-    weight[0, 5] = -1.5
-    return weight
-
-
-def known_scales(groups: Float[Tensor, "out groups 32"]) -> dict[str, Tensor]:
-    """What the usual mistakes take for the scales."""
-    largest = groups.abs().amax(dim=-1)
-    nearest = "it belongs to the largest of a group's 32 weights, positive or negative"
-    return {
-        f"{nearest}, and this takes the largest number": groups.amax(dim=-1) / 127,
-        f"{nearest}, and this takes the spread from least to largest": (
-            groups.amax(dim=-1) - groups.amin(dim=-1)
-        )
-        / 255,
-        f"{nearest}, and this takes the largest of a whole row": (
-            largest.amax(dim=-1, keepdim=True).expand_as(largest) / 127
-        ),
-        f"{nearest}, and this takes the largest of the matrix": (
-            largest.amax().expand_as(largest) / 127
-        ),
-        "the largest weight becomes 127 steps: 128 is no int8": largest / 128,
-        "the largest weight becomes 127 steps: 255 is no int8": largest / 255,
-        "it is what a step is worth: the largest weight / 127, and this is one over "
-        "that": 127 / largest,
-        "it is the largest weight itself, not yet divided by 127": largest,
-    }
-
-
-@graded
-def check_quantize_groups(
-    quantize: Callable[[Tensor], tuple[Tensor, Tensor]],
-) -> str | None:
-    """Grade `quantize(weight)`: weight (out, in) → int8 (out, in), and a scale (out,
-    in / 32) for each 32 weights of a row, so that weight ≈ int8 · scale.
-    """
-    weight = weights()
-    groups = weight.unflatten(-1, (-1, GROUP))
-    expected = groups.abs().amax(dim=-1) / 127
-    answer = quantize(weight.clone())
-    if not isinstance(answer, tuple) or len(answer) != 2:
-        return (
-            f"it returned a {type(answer).__name__}: it should be two tensors, the int8 "
-            "weights and their scales"
-        )
-    quantized, scale = answer
-    steps = (groups / expected.clamp(min=1e-12)[..., None]).round()
-    if problem := check_tensor("int8", quantized, steps.flatten(1).to(torch.int8)):
-        return problem
-    if problem := check_tensor("scale", scale, expected):
-        return problem
-    if not scale.isfinite().all():
-        return "scale is not finite for a group that is all zeros"
-    filled = expected > 0  # the scale of zeros may be anything
-    found, right = scale[filled], expected[filled]
-    known = {name: x[filled] / right for name, x in known_scales(groups).items()}
-    if problem := check_numbers(found / right, torch.ones_like(right), known):
-        return f"scale: {problem}"
-    return check_steps(groups, quantized.unflatten(-1, (-1, GROUP)), scale)
-
-
-def check_steps(groups: Tensor, quantized: Tensor, scale: Tensor) -> str | None:
-    """Whether each weight went to the nearest step, whichever way a tie goes."""
-    zeros = (groups == 0).all(dim=-1)
-    off = (groups / scale[..., None] - quantized)[~zeros].abs()
-    if off.max() <= HALF:
-        if quantized[zeros].any():
-            return "a group of zeros has weights that are not 0: 0 / 0 is no number"
-        return None
-    if off.max() < 2 * HALF:
-        return (
-            "the scales are right, and the weights are cut off, not rounded to the "
-            "nearest step: .round() before the cast"
-        )
-    share = (off > HALF).float().mean().item()
-    return (
-        f"the scales are right, and {share:.0%} of the weights are not at their nearest "
-        "step: is each divided by the scale of its own group?"
-    )
+    return (products * scale + minimum).sum(dim=-1)  # wrong

@@ -1,19 +1,28 @@
-"""An attention function for Hugging Face's models: its mistakes, and the grader that
-rejects them. Each imitates `companion.hugging_face.attention.attention_interface` and
-returns what their models take.
+"""The mistakes in an attention function for Hugging Face's models. Each imitates
+`companion.hugging_face.attention.attention_interface` and returns what their models take.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from companion.attention import scaled_dot_product_attention
-from companion.exercises.gallery import imitates, mistaken, random
-from companion.exercises.grading import check_numbers, check_tensor, graded
-from companion.hugging_face.attention import attention_interface
+from companion.attention import masked_softmax, scaled_dot_product_attention
+from companion.exercises.adapters import (
+    ATTEND,
+    hugging_face_interface,
+    hugging_face_static_cache,
+)
+from companion.exercises.gallery import imitates, random
+from companion.exercises.planting import Planted
+from companion.exercises.writing import cached, in_a_batch
+from companion.hugging_face.attention import (
+    as_attention_interface,
+    attention_interface,
+)
 from companion.masks import causal_mask
 
 Answer = tuple[Tensor, Tensor | None]
@@ -42,15 +51,6 @@ def call(
 # The second sequence begins with padding.
 PADDED = causal_mask(4) & (torch.arange(4) >= torch.tensor([[0], [1]]))[:, None, None]
 
-# What their models hand over, by situation.
-CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
-    "in a prefill of 4 tokens, mask None": lambda: call(4, 4),
-    "in a decoding step, one query and 5 keys, mask None": lambda: call(1, 5),
-    "in a prefill of 3 tokens into a static cache of 6, mask None": lambda: call(3, 6),
-    "with a bool mask": lambda: call(4, 4, PADDED),
-    "for a module that is not causal, mask None": lambda: call(4, 4, is_causal=False),
-}
-
 
 def output_of(interface: Callable[..., tuple[Any, Any]]) -> Callable[..., Any]:
     """The first of the two things that an attention function returns."""
@@ -65,44 +65,91 @@ def output_of(interface: Callable[..., tuple[Any, Any]]) -> Callable[..., Any]:
 right_output = output_of(attention_interface)
 
 
+def interface_of(output: Callable[..., Tensor]) -> Callable[..., Answer]:
+    """The attention function whose first output this is."""
+    return output.__wrapped__  # type: ignore[attr-defined]
+
+
 def imitates_interface(
     arguments: Callable[[], tuple[Any, ...]],
+    *,
+    instead_of: tuple[Callable[..., Any], str],
+    planted: Planted | str,
 ) -> Callable[[Interface], Interface]:
     """Puts an interface into the gallery by the output that it returns."""
+    enter_output = imitates(
+        right_output,
+        arguments,
+        "check_attention_interface",
+        answer=interface_of,
+        instead_of=instead_of,
+        planted=planted,
+    )
 
     def enter(wrong: Interface) -> Interface:
-        imitates(right_output, arguments)(output_of(wrong))
+        enter_output(output_of(wrong))
         return wrong
 
     return enter
 
 
-@imitates_interface(lambda: call(4, 4))
+AT_ONCE = Planted({ATTEND: hugging_face_interface})
+CAUSAL = as_attention_interface, "query.shape[-2] > 1"
+
+
+@imitates_interface(
+    lambda: call(4, 4),
+    instead_of=(as_attention_interface, "output.transpose"),
+    planted=AT_ONCE,
+)
 def output_not_transposed(
     module: nn.Module, query: Tensor, *rest: Any, **options: Any
 ) -> Answer:
-    """The output keeps its heads before the tokens, and their reshape to (batch,
-    q_len, hidden) mixes the two.
+    """The output keeps its heads before the tokens, and their reshape to (batch, q_len,
+    hidden) mixes the two.
+
+    A decode step of one token is right, as there is nothing to mix; a prompt of several
+    is noise.
     """
     output, _ = attention_interface(module, query, *rest, **options)
-    return output.transpose(1, 2).contiguous(), None
+    heads_first = output.transpose(1, 2).contiguous()
+    return heads_first, None  # wrong
 
 
-@imitates_interface(lambda: call(4, 4))
+@imitates_interface(
+    lambda: call(4, 4),
+    instead_of=(as_attention_interface, "scale=scaling"),
+    planted="SmolLM2 asks for 1/√head_dim, which the fault takes too",
+)
 def scaling_not_passed_on(module: nn.Module, *tensors: Any, **options: Any) -> Answer:
-    """The scores are divided by √head_dim, whatever scaling the model asks for."""
-    return attention_interface(module, *tensors[:4], **options)
+    """The scores are divided by √head_dim, whatever scaling the model asks for.
+
+    Nothing in a Llama, which asks for 1/√head_dim; other numbers in a model that asks
+    for another.
+    """
+    query, key, value, attention_mask, *_ = tensors
+    return attention_interface(module, query, key, value, attention_mask)  # wrong
 
 
-@imitates_interface(lambda: call(4, 4))
+@imitates_interface(
+    lambda: call(4, 4),
+    instead_of=(as_attention_interface, "getattr(module"),
+    planted=AT_ONCE,
+)
 def no_mask_means_everything(
     module: nn.Module, *tensors: Any, **options: Any
 ) -> Answer:
-    """Without a mask every query sees every key, as in torch's function."""
-    return attention_interface(module, *tensors, **{**options, "is_causal": False})
+    """Without a mask every query sees every key, as in torch's function.
+
+    Decode steps are right, and the prompt is not: its tokens read those after them.
+    """
+    is_causal = False  # wrong
+    return attention_interface(module, *tensors, **{**options, "is_causal": is_causal})
 
 
-@imitates_interface(lambda: call(1, 5))
+@imitates_interface(
+    lambda: call(1, 5), instead_of=CAUSAL, planted=replace(AT_ONCE, write=cached)
+)
 def one_query_top_left(
     module: nn.Module,
     query: Tensor,
@@ -112,67 +159,59 @@ def one_query_top_left(
     scaling: float | None = None,
     **options: Any,
 ) -> Answer:
-    """is_causal is the module's for one query too, which then sees the first key alone."""
+    """is_causal is the module's for one query too, which then sees the first key alone.
+
+    The prompt and the first new token are right. From then on each token reads the
+    first key alone.
+    """
+    is_causal = attention_mask is None and bool(module.is_causal)  # wrong
     output = scaled_dot_product_attention(
         query,
         key,
         value,
         attention_mask,
-        is_causal=attention_mask is None and bool(module.is_causal),
+        is_causal=is_causal,
         scale=scaling,
         enable_gqa=True,
     )
     return output.transpose(1, 2).contiguous(), None
 
 
-@imitates_interface(lambda: call(3, 6))
+@imitates_interface(
+    lambda: call(3, 6),
+    instead_of=CAUSAL,
+    planted=Planted({ATTEND: hugging_face_static_cache}, write=cached),
+)
 def last_query_sees_last_key(
     module: nn.Module, *tensors: Any, **options: Any
 ) -> Answer:
-    """Without a mask the last query sees the last key, and with it the empty places
-    of a static cache.
+    """Without a mask the last query sees the last key, and with it the empty places of
+    a static cache.
+
+    Right with a cache that grows; with a static one wrong from the first token on.
     """
     query, key, value, attention_mask, *scaling = tensors
     if attention_mask is None and module.is_causal:
-        attention_mask = causal_mask(query.shape[-2], key.shape[-2])
+        attention_mask = causal_mask(query.shape[-2], key.shape[-2])  # wrong
     return attention_interface(
         module, query, key, value, attention_mask, *scaling, **options
     )
 
 
-@imitates_interface(lambda: call(4, 4, PADDED))
+@imitates_interface(
+    lambda: call(4, 4, PADDED),
+    instead_of=(masked_softmax, "mask | empty"),
+    planted=replace(AT_ONCE, write=in_a_batch),
+)
 def bool_mask_added(module: nn.Module, *tensors: Any, **options: Any) -> Answer:
-    """A bool mask is added to the scores, as 0 and 1."""
+    """A bool mask is added to the scores, as 0 and 1.
+
+    Right for one prompt, wrong in a batch with padding: 1 and 0 hide nothing, they add
+    1 to some scores.
+    """
     query, key, value, attention_mask, *scaling = tensors
     if attention_mask is not None:
-        attention_mask = attention_mask.to(query.dtype)
+        attention_mask = attention_mask.to(query.dtype)  # wrong
     return attention_interface(
         module, query, key, value, attention_mask, *scaling, **options
     )
-
-
-@graded
-def check_attention_interface(interface: Callable[..., Any]) -> str | None:
-    """Grade `interface(module, query, key, value, attention_mask, scaling=None,
-    dropout=0.0, **options)`, which returns (output (batch, q_len, heads, head_dim),
-    None).
-    """
-    answer = interface(*call(2, 5))
-    if not isinstance(answer, tuple) or len(answer) != 2:
-        return (
-            f"it returned a {type(answer).__name__}; their modules unpack (output, "
-            "weights or None)"
-        )
-    for situation, arguments in CALLS.items():
-        output = output_of(interface)(*arguments())
-        expected = right_output(*arguments())
-        if problem := check_tensor(f"{situation}, the output", output, expected):
-            return problem
-        known = {
-            title: wrong
-            for title, wrong in mistaken(right_output, *arguments()).items()
-            if wrong.shape == expected.shape
-        }
-        if problem := check_numbers(output, expected, known):
-            return f"{situation}: {problem}"
-    return None

@@ -1,6 +1,6 @@
-"""The 2017 Transformer: its mistakes, and the grader of cross-attention."""
+"""The mistakes in the 2017 Transformer."""
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +8,9 @@ from torch import Tensor
 
 from companion.exercises.gallery import (
     imitates,
-    mistaken,
     random,
     with_random_weights,
 )
-from companion.exercises.grading import check_numbers, check_tensor, graded, same
 from companion.masks import causal_mask, padding_mask
 from companion.transformer_2017 import (
     CrossAttention,
@@ -55,104 +53,145 @@ def decoder_forward_masked(
     layer: TransformerDecoderLayer,
     hidden_states: Tensor,
     memory: Tensor,
-    memory_mask: Tensor,
+    memory_mask: Tensor | None = None,
 ) -> Tensor:
-    """The decoder layer as it is, its memory padded."""
+    """The decoder layer as it is, its memory padded if there is a mask."""
     return layer(hidden_states, memory, memory_mask=memory_mask)
 
 
-@imitates(CrossAttention.forward, cross_arguments)
+imitates_decoder = partial(
+    imitates, decoder_forward_masked, grader="check_encoder_decoder"
+)
+imitates_cross = partial(
+    imitates,
+    CrossAttention.forward,
+    cross_arguments,
+    "check_cross_attention",
+    planted="a Llama has no cross-attention",
+)
+MEMORY = CrossAttention.forward, "keys_and_values"
+ATTENDS = CrossAttention.forward, "self.attend_to"
+
+
+@imitates_cross(instead_of=ATTENDS)
 def cross_roles_exchanged(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """The memory asks and the decoder's tokens answer, which passes when both have
-    one length.
+    """The memory asks and the decoder's tokens answer, which passes when both have one
+    length.
+
+    The output is as long as the source; where both have one length only the numbers
+    tell.
     """
-    return layer(memory, hidden_states)
+    return layer(memory, hidden_states)  # wrong
 
 
-@imitates(CrossAttention.forward, cross_arguments)
+@imitates_cross(instead_of=MEMORY)
 def cross_value_from_decoder(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """Only the keys come from the memory; the values are the decoder's own."""
+    """Only the keys come from the memory; the values are the decoder's own.
+
+    An error where the lengths differ; where both have one length only the numbers tell.
+    """
     key, _ = layer.keys_and_values(memory)
-    _, value = layer.keys_and_values(hidden_states)
+    _, value = layer.keys_and_values(hidden_states)  # wrong
     return layer.attend_to(hidden_states, key, value)
 
 
-@imitates(CrossAttention.forward, cross_arguments)
+@imitates_cross(instead_of=MEMORY)
 def cross_without_memory(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """Keys and values come from the decoder's tokens: self-attention once more."""
-    return layer(hidden_states, hidden_states)
+    """Keys and values come from the decoder's tokens: self-attention once more.
+
+    Another source gives the same output.
+    """
+    return layer(hidden_states, hidden_states)  # wrong
 
 
-@imitates(CrossAttention.forward, cross_arguments)
+@imitates_cross(instead_of=ATTENDS)
 def cross_causal(
     layer: CrossAttention, hidden_states: Tensor, memory: Tensor
 ) -> Tensor:
-    """Cross-attention is causal: token i reads only source tokens 0 to i."""
+    """Cross-attention is causal: token i reads only source tokens 0 to i.
+
+    The last token is right where both have one length; the first reads one token of the
+    source alone.
+    """
     rows, columns = hidden_states.shape[-2], memory.shape[-2]
     mask = torch.ones(rows, columns, dtype=torch.bool, device=memory.device).tril()
-    return layer(hidden_states, memory, mask)
+    return layer(hidden_states, memory, mask)  # wrong
 
 
-@imitates(decoder_forward_masked, padded_arguments)
+@imitates_decoder(
+    padded_arguments,
+    instead_of=(decoder_forward_masked, "return layer"),
+    planted="a Llama has no second text to read",
+)
 def memory_padding_seen(
     layer: TransformerDecoderLayer,
     hidden_states: Tensor,
     memory: Tensor,
     memory_mask: Tensor,
 ) -> Tensor:
-    """The mask of the source's padding is not passed on to the decoder."""
-    return layer(hidden_states, memory)
+    """The mask of the source's padding is not passed on to the decoder.
 
-
-@imitates(TransformerDecoderLayer.forward, decoder_arguments)
-def decoder_sees_ahead(
-    layer: TransformerDecoderLayer, hidden_states: Tensor, memory: Tensor
-) -> Tensor:
-    """The decoder's self-attention has no causal mask (torch's layer has none unless
-    it is given).
+    Right for one source, wrong in a batch of sources that were padded to one length.
     """
-    length = hidden_states.shape[-2]
-    return layer(hidden_states, memory, torch.ones_like(causal_mask(length)))
+    return layer(hidden_states, memory)  # wrong
 
 
-@imitates(TransformerEncoderLayer.forward, encoder_arguments)
+@imitates_decoder(
+    decoder_arguments,
+    instead_of=(TransformerDecoderLayer.forward, "if attn_mask is None"),
+    planted="the same fault as layer_not_causal in a Llama",
+)
+def decoder_sees_ahead(
+    layer: TransformerDecoderLayer,
+    hidden_states: Tensor,
+    memory: Tensor,
+    memory_mask: Tensor | None = None,
+) -> Tensor:
+    """The decoder's self-attention has no causal mask (torch's layer has none unless it
+    is given).
+
+    The last token is right, and those before it are not: they read what they should
+    write.
+    """
+    everything = torch.ones_like(causal_mask(hidden_states.shape[-2]))
+    return layer(hidden_states, memory, everything, memory_mask)  # wrong
+
+
+@imitates(
+    TransformerEncoderLayer.forward,
+    encoder_arguments,
+    "check_encoder_layer",
+    instead_of=(TransformerEncoderLayer.forward, "+ attended"),
+    planted="in a Llama it is the right way",
+)
 def encoder_pre_norm(layer: TransformerEncoderLayer, hidden_states: Tensor) -> Tensor:
-    """Each half's input is normed, as in a Llama, not the sum after it."""
-    attended = layer.self_attn(layer.norm1(hidden_states))
+    """Each half's input is normed, as in a Llama, not the sum after it.
+
+    A checkpoint loads either way, and every row is off.
+    """
+    attended = layer.self_attn(layer.norm1(hidden_states))  # wrong
     hidden_states = hidden_states + attended
     normed = layer.norm2(hidden_states)
     return hidden_states + layer.linear2(F.relu(layer.linear1(normed)))
 
 
-@imitates(sinusoidal_positions, lambda: (torch.arange(5)[None], 8))
+@imitates(
+    sinusoidal_positions,
+    lambda: (torch.arange(5)[None], 8),
+    "check_sinusoids",
+    instead_of=(sinusoidal_positions, "torch.stack"),
+    planted="a Llama has RoPE instead",
+)
 def sinusoids_in_halves(position_ids: Tensor, hidden_size: int) -> Tensor:
-    """All sines stand before all cosines, where the checkpoint has them in turns."""
-    in_turns = sinusoidal_positions(position_ids, hidden_size)
-    return torch.cat((in_turns[..., 0::2], in_turns[..., 1::2]), dim=-1)
+    """All sines stand before all cosines, where the checkpoint has them in turns.
 
-
-@graded
-def check_cross_attention(forward: Callable[..., Tensor]) -> str | None:
-    """Grade `forward(layer, hidden_states, memory)`: what a CrossAttention does, put
-    together from its four projections. Two lengths that are equal, then two that are
-    not.
+    Position 0 is 0 0 0 0 1 1 1 1, and 0 1 0 1 0 1 0 1 is right.
     """
-    arguments = cross_arguments(5, 5)
-    expected, answer = CrossAttention.forward(*arguments), forward(*arguments)
-    known = mistaken(CrossAttention.forward, *arguments)
-    if problem := check_tensor("the result", answer, expected) or check_numbers(
-        answer, expected, known
-    ):
-        return problem
-    arguments = cross_arguments(3, 7)
-    expected, answer = CrossAttention.forward(*arguments), forward(*arguments)
-    unequal = "for 3 tokens that read 7, the result"
-    if problem := check_tensor(unequal, answer, expected):
-        return problem
-    return None if same(answer, expected) else f"{unequal} is off"
+    in_turns = sinusoidal_positions(position_ids, hidden_size)
+    return torch.cat((in_turns[..., 0::2], in_turns[..., 1::2]), dim=-1)  # wrong

@@ -1,13 +1,10 @@
-"""Splitting heads: its mistakes, and the grader that rejects them."""
+"""The mistakes in splitting heads."""
 
-from collections.abc import Callable
-
-import torch
 from einops import rearrange
 from torch import Tensor
 
 from companion.exercises.gallery import imitates, random
-from companion.exercises.grading import check_tensor, graded
+from companion.exercises.planting import Planted, as_it_is
 from companion.heads import split_heads
 
 
@@ -16,40 +13,38 @@ def heads_arguments() -> tuple[Tensor, int]:
     return random(1, 5, 8), 2
 
 
-@imitates(split_heads, heads_arguments)
+@imitates(
+    split_heads,
+    heads_arguments,
+    "check_split_heads",
+    instead_of=(split_heads, "(heads head_dim)"),
+    planted=Planted({"companion.decoder.split_heads": as_it_is}),
+)
 def heads_by_view(x: Tensor, num_heads: int) -> Tensor:
-    """The heads are made by one reshape to (batch, heads, length, head_dim),
-    without a transpose.
+    """The heads are made by one reshape to (batch, heads, length, head_dim), without a
+    transpose.
+
+    A text of one token is right, and every longer one is noise.
     """
     batch, length, hidden = x.shape
-    return x.reshape(batch, num_heads, length, hidden // num_heads)
+    return x.reshape(batch, num_heads, length, hidden // num_heads)  # wrong
 
 
-@imitates(split_heads, heads_arguments)
+@imitates(
+    split_heads,
+    heads_arguments,
+    "check_split_heads",
+    instead_of=(split_heads, "(heads head_dim)"),
+    planted=Planted({"companion.decoder.split_heads": as_it_is}),
+)
 def heads_interleaved(x: Tensor, num_heads: int) -> Tensor:
-    """Head h takes every num_heads-th feature, not a run of neighbors."""
+    """Head h takes every num_heads-th feature, not a run of neighbors.
+
+    Noise or one sign from the first token on, for a text of one token too: each head
+    has features of all heads.
+    """
     return rearrange(
-        x, "... length (head_dim heads) -> ... heads length head_dim", heads=num_heads
-    )
-
-
-@graded
-def check_split_heads(split: Callable[[Tensor, int], Tensor]) -> str | None:
-    """Grade `split(x, num_heads)` on x (batch, length, hidden)."""
-    x = torch.arange(2 * 3 * 8.0).reshape(2, 3, 8)
-    expected, answer = split_heads(x, 2), split(x, 2)
-    if problem := check_tensor("the result", answer, expected):
-        return problem
-    if torch.equal(answer, expected):
-        return None
-    first = answer[0, 0, 0].tolist()
-    if not torch.equal(answer[0, 0, 0], x[0, 0, :4]):
-        return (
-            f"head 0 of token 0 is {first}; it should be that token's first "
-            f"features, {x[0, 0, :4].tolist()}"
-        )
-    return (
-        f"head 0 of token 1 is {answer[0, 0, 1].tolist()}, which mixes tokens and "
-        f"heads; it should be {x[0, 1, :4].tolist()}: cut the last axis first, then "
-        "bring the heads before the length"
+        x,
+        "... length (head_dim heads) -> ... heads length head_dim",
+        heads=num_heads,  # wrong
     )

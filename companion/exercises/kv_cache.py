@@ -1,22 +1,30 @@
-"""Decoding with a key/value cache: its mistakes, and the grader that rejects them. Each
-runs the tokens one at a time and returns the logits of all, wrong ones.
+"""The mistakes in decoding with a key/value cache. Each is a step: it runs one token, and the
+gallery has what it makes of several, one after the other.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from companion.cache import KVCache
 from companion.config import LlamaConfig
+from companion.decoder import LlamaAttention
 from companion.exercises.gallery import imitates
-from companion.exercises.grading import check_tensor, gap, graded
 from companion.exercises.mask import mask_top_left
-from companion.model import LlamaForCausalLM
+from companion.exercises.steps import (
+    Step,
+    StepByStep,
+    one_by_one,
+    room_for,
+    through_layers,
+)
+from companion.generate import stream_tokens
+from companion.masks import causal_mask
+from companion.model import LlamaForCausalLM, LlamaModel
 from companion.rope import apply_rope
-
-Kind = TypeVar("Kind", bound=KVCache)
 
 
 def small_model() -> LlamaForCausalLM:
@@ -41,106 +49,102 @@ def decode_arguments() -> tuple[LlamaForCausalLM, Tensor]:
     return small_model(), torch.tensor([[1, 5, 2, 7, 3]])
 
 
-def one_by_one(
-    model: LlamaForCausalLM, input_ids: Tensor, step: Callable[..., Tensor]
-) -> Tensor:
-    """The logits of every token, run alone: `step(model, token, cache)`."""
-    cache = room_for(model, *input_ids.shape)
-    tokens = input_ids.split(1, dim=1)
-    return torch.cat([step(model, token, cache) for token in tokens], dim=1)
+def imitates_decoding(
+    kind: type[KVCache] = KVCache,
+    *,
+    instead_of: tuple[Callable[..., Any], str],
+    marked_in: Callable[..., Any] | None = None,
+) -> Callable[[Step], Step]:
+    """Puts a wrong step into the gallery by the logits of all tokens that it runs."""
+    enter_logits = imitates(
+        LlamaForCausalLM.forward,
+        decode_arguments,
+        "check_decoding",
+        instead_of=instead_of,
+        marked_in=marked_in,
+        planted=StepByStep({}, kind=kind),
+    )
+
+    def enter(step: Step) -> Step:
+        @wraps(step)
+        def logits(model: LlamaForCausalLM, input_ids: Tensor) -> Tensor:
+            return one_by_one(model, input_ids, step, kind)
+
+        return enter_logits(logits)
+
+    return enter
 
 
-def room_for(
-    model: LlamaForCausalLM,
-    batch: int,
-    max_length: int,
-    kind: type[Kind] = KVCache,  # type: ignore[assignment]
-) -> Kind:
-    """An empty cache in the model's dtype and on its device."""
-    sizes = model.config, batch, max_length
-    return kind(*sizes, dtype=model.dtype, device=model.device)
+@imitates_decoding(instead_of=(LlamaModel.forward, "next_positions("))
+def decode_from_zero(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
+    """Each token is decoded at position 0: positions do not go on from the cache.
 
-
-def through_layers(
-    model: LlamaForCausalLM,
-    token: Tensor,
-    position: int,
-    run: Callable[[nn.Module, Tensor, tuple[Tensor, Tensor]], Tensor],
-) -> Tensor:
-    """A token from its embedding through all layers to logits, each layer called by
-    `run`.
+    The order of the words is not known, and the text repeats itself. The first token of
+    the prompt is right.
     """
-    hidden_states = model.model.embed_tokens(token)
-    position_ids = torch.tensor([[position]], device=token.device)
-    cos_sin = model.model.rotary_emb(hidden_states, position_ids)
-    for layer in model.model.layers:
-        hidden_states = run(layer, hidden_states, cos_sin)
-    return model.logits(model.model.norm(hidden_states))
+    position_ids = torch.zeros_like(token)  # wrong
+    return model(token, position_ids=position_ids, past_key_values=cache)
 
 
-@imitates(LlamaForCausalLM.forward, decode_arguments)
-def decode_from_zero(model: LlamaForCausalLM, input_ids: Tensor) -> Tensor:
-    """Each token is decoded at position 0: positions do not go on from the cache."""
+@imitates_decoding(instead_of=(causal_mask, "kv_len - q_len"))
+def decode_top_left(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
+    """The mask of a decode step starts at key 0 (is_causal=True), so that a token sees
+    the first key alone.
 
-    def step(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
-        zero = torch.zeros_like(token)
-        return model(token, position_ids=zero, past_key_values=cache)
-
-    return one_by_one(model, input_ids, step)
-
-
-@imitates(LlamaForCausalLM.forward, decode_arguments)
-def decode_top_left(model: LlamaForCausalLM, input_ids: Tensor) -> Tensor:
-    """The mask of a decode step starts at key 0 (is_causal=True), so that a token
-    sees the first key alone.
+    The first token of the prompt is right, and no other: each reads that one alone.
     """
+    mask = mask_top_left(1, cache.length + 1).to(token.device)  # wrong
 
-    def step(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
-        mask = mask_top_left(1, cache.length + 1).to(token.device)
+    def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
+        return layer(x, mask, past_key_values=cache, position_embeddings=cos_sin)
 
-        def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
-            return layer(x, mask, past_key_values=cache, position_embeddings=cos_sin)
-
-        return through_layers(model, token, cache.length, run)
-
-    return one_by_one(model, input_ids, step)
+    return through_layers(model, token, cache.length, run)
 
 
-@imitates(LlamaForCausalLM.forward, decode_arguments)
-def decode_cache_forgotten(model: LlamaForCausalLM, input_ids: Tensor) -> Tensor:
-    """Each token gets a new cache: it stands at position 0 and sees only itself."""
+@imitates_decoding(instead_of=(stream_tokens, "decode(model"))
+def decode_cache_forgotten(
+    model: LlamaForCausalLM, token: Tensor, cache: KVCache
+) -> Tensor:
+    """Each token gets a new cache: it stands at position 0 and sees only itself.
 
-    def step(model: LlamaForCausalLM, token: Tensor, cache: KVCache) -> Tensor:
-        return model(token, past_key_values=room_for(model, len(token), 1))
-
-    return one_by_one(model, input_ids, step)
+    The next token depends on the newest alone, so that the text soon goes round in a
+    circle.
+    """
+    return model(token, past_key_values=room_for(model, len(token), 1))  # wrong
 
 
 class OneLayerForAll(KVCache):
-    """A cache whose layers all store under the first one's number."""
+    """A cache whose layers all store under the first one's number, with room for all."""
+
+    def __init__(self, config: LlamaConfig, batch: int, length: int, **options: Any):
+        super().__init__(config, batch, length * config.num_hidden_layers, **options)
 
     def update(
         self, key: Tensor, value: Tensor, layer_idx: int, kwargs: object = None
     ) -> tuple[Tensor, Tensor]:
         """Store behind the layer before."""
-        return super().update(key, value, 0)
+        return super().update(key, value, 0)  # wrong
 
 
-@imitates(LlamaForCausalLM.forward, decode_arguments)
-def decode_same_layer_idx(model: LlamaForCausalLM, input_ids: Tensor) -> Tensor:
-    """Every layer has layer_idx 0, so that each also sees the keys of the layers before,
-    and positions run ahead.
+@imitates_decoding(
+    OneLayerForAll,
+    instead_of=(LlamaAttention.forward, "past_key_values.update"),
+    marked_in=OneLayerForAll.update,
+)
+def decode_same_layer_idx(
+    model: LlamaForCausalLM, token: Tensor, cache: KVCache
+) -> Tensor:
+    """Every layer has layer_idx 0, so that each also sees the keys of the layers
+    before, and positions run ahead.
+
+    Wrong from the first token on, and the cache counts layers times as many tokens as
+    there are.
     """
-    (batch, length), layers = input_ids.shape, model.config.num_hidden_layers
-    cache = room_for(model, batch, length * layers, OneLayerForAll)
 
-    def step(model: LlamaForCausalLM, token: Tensor, _: KVCache) -> Tensor:
-        def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
-            return layer(x, past_key_values=cache, position_embeddings=cos_sin)
+    def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
+        return layer(x, past_key_values=cache, position_embeddings=cos_sin)
 
-        return through_layers(model, token, cache.get_seq_length(0), run)
-
-    return one_by_one(model, input_ids, step)
+    return through_layers(model, token, cache.get_seq_length(0), run)
 
 
 class UnrotatedKeys(KVCache):
@@ -157,44 +161,25 @@ class UnrotatedKeys(KVCache):
         cos, sin = self.cos_sin
         keys, values = super().update(apply_rope(key, cos, -sin), value, layer_idx)
         cos, sin = (x.expand(-1, keys.shape[-2], -1) for x in self.cos_sin)
-        return apply_rope(keys, cos, sin), values
+        return apply_rope(keys, cos, sin), values  # wrong
 
 
-@imitates(LlamaForCausalLM.forward, decode_arguments)
-def decode_rope_after_cache(model: LlamaForCausalLM, input_ids: Tensor) -> Tensor:
-    """Keys are cached before RoPE and all rotated by the newest token's angle, so
-    that every distance is 0.
+@imitates_decoding(
+    UnrotatedKeys,
+    instead_of=(LlamaAttention.forward, "self.rotate"),
+    marked_in=UnrotatedKeys.update,
+)
+def decode_rope_after_cache(
+    model: LlamaForCausalLM, token: Tensor, cache: UnrotatedKeys
+) -> Tensor:
+    """Keys are cached before RoPE and all rotated by the newest token's angle, so that
+    every distance is 0.
+
+    The same numbers as from positions that are all 0: the text repeats itself.
     """
-    batch, length = input_ids.shape
-    cache = room_for(model, batch, length, UnrotatedKeys)
 
-    def step(model: LlamaForCausalLM, token: Tensor, _: KVCache) -> Tensor:
-        def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
-            cache.cos_sin = cos_sin
-            return layer(x, past_key_values=cache, position_embeddings=cos_sin)
+    def run(layer: nn.Module, x: Tensor, cos_sin: tuple) -> Tensor:
+        cache.cos_sin = cos_sin
+        return layer(x, past_key_values=cache, position_embeddings=cos_sin)
 
-        return through_layers(model, token, cache.length, run)
-
-    return one_by_one(model, input_ids, step)
-
-
-@graded
-def check_decode_step(decode_step: Callable[..., Tensor]) -> str | None:
-    """Grade `decode_step(model, token, cache)`: logits (batch, vocab) after the token."""
-    model = small_model()
-    ids = torch.tensor([[1, 5, 2, 7, 3]])
-    with torch.inference_mode():
-        expected = model(ids)[:, -1]
-        cache = KVCache(model.config, batch_size=1, max_length=8)
-        model(ids[:, :4], past_key_values=cache)
-        answer = decode_step(model, ids[:, 4:], cache)
-    if problem := check_tensor("the result", answer, expected):
-        return problem
-    if cache.length != 5:
-        return f"after the step the cache holds {cache.length} tokens, not 5"
-    if torch.allclose(answer, expected, atol=1e-3):
-        return None
-    return (
-        f"the logits are off by up to {gap(answer, expected)}: the token stands at "
-        "position 4, behind the four in the cache"
-    )
+    return through_layers(model, token, cache.length, run)

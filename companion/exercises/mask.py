@@ -1,57 +1,54 @@
-"""The causal mask: its mistakes, and the grader that rejects them."""
+"""The mistakes in the causal mask."""
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from companion.exercises.adapters import hidden_keys, mask_of_a_model
 from companion.exercises.gallery import imitates
-from companion.exercises.grading import check_tensor, graded
-from companion.masks import causal_mask
+from companion.exercises.planting import Planted
+from companion.exercises.writing import cached
+from companion.masks import causal_mask, may_attend
+
+# The first of these hides keys from the prompt's queries, the second from a decode step's.
+BOTH_MASKS = Planted(
+    {
+        "companion.attention.later": hidden_keys,
+        "companion.model.causal_mask": mask_of_a_model,
+    },
+    write=cached,
+)
+imitates_mask = partial(
+    imitates, causal_mask, grader="check_causal_mask", planted=BOTH_MASKS
+)
 
 
-@imitates(causal_mask, lambda: (5, None))
+@imitates_mask(lambda: (5, None), instead_of=(may_attend, "<="))
 def mask_off_by_one(q_len: int, kv_len: int | None = None) -> Tensor:
-    """A query sees only the keys before it (<), not itself (<=)."""
-    return causal_mask(q_len, kv_len) & ~torch.eye(
-        q_len, kv_len or q_len, dtype=torch.bool
-    )
+    """A query sees only the keys before it (<), not itself (<=).
 
-
-@imitates(causal_mask, lambda: (2, 5))
-def mask_top_left(q_len: int, kv_len: int | None = None) -> Tensor:
-    """The triangle starts at key 0 although the queries come after a cache."""
-    return torch.ones(q_len, kv_len or q_len, dtype=torch.bool).tril()
-
-
-@imitates(causal_mask, lambda: (5, None))
-def mask_reversed(q_len: int, kv_len: int | None = None) -> Tensor:
-    """True above the diagonal: a query sees the future and not the past."""
-    return ~causal_mask(q_len, kv_len)
-
-
-@graded
-def check_causal_mask(mask: Callable[[int, int], Tensor]) -> str | None:
-    """Grade `mask(q_len, kv_len)`: bool, the queries being the last of the keys'
-    positions.
+    NaN from the first token on: the first query sees no key, and its softmax is 0/0.
     """
-    for q_len, kv_len in ((4, 4), (2, 5), (1, 3)):
-        expected, answer = causal_mask(q_len, kv_len), mask(q_len, kv_len)
-        if problem := check_tensor(
-            f"the mask for q_len {q_len}, kv_len {kv_len}", answer, expected
-        ):
-            return problem
-        if torch.equal(answer, expected):
-            continue
-        if torch.equal(answer, ~expected):
-            return "True and False are exchanged: True means may attend"
-        if not answer[-1, -1]:
-            return (
-                f"for q_len {q_len}, kv_len {kv_len} the last query does not see the "
-                "last key, which is itself"
-            )
-        return (
-            f"for q_len {q_len}, kv_len {kv_len} row 0 is {answer[0].tolist()}; it "
-            f"should be {expected[0].tolist()}"
-        )
-    return None
+    key_pos = torch.arange(kv_len or q_len)
+    return key_pos < key_pos[-q_len:, None]  # wrong
+
+
+@imitates_mask(lambda: (2, 5), instead_of=(causal_mask, "kv_len - q_len"))
+def mask_top_left(q_len: int, kv_len: int | None = None) -> Tensor:
+    """The triangle starts at key 0 although the queries come after a cache.
+
+    The prompt and the first new token are right. From then on each token reads the
+    first key alone, and soon one comes for ever.
+    """
+    key_pos = torch.arange(kv_len or q_len)
+    return may_attend(key_pos[:q_len], key_pos)  # wrong
+
+
+@imitates_mask(lambda: (5, None), instead_of=(causal_mask, "kv_len - q_len"))
+def mask_reversed(q_len: int, kv_len: int | None = None) -> Tensor:
+    """True above the diagonal: a query sees the future and not the past.
+
+    NaN from the first token on: the last query sees no key, and its softmax is 0/0.
+    """
+    return ~causal_mask(q_len, kv_len)  # wrong

@@ -1,13 +1,14 @@
-"""RMSNorm and SwiGLU: their mistakes, and the graders that reject them."""
+"""The mistakes in RMSNorm and SwiGLU."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from companion.exercises.gallery import imitates, mistaken, random
-from companion.exercises.grading import check_numbers, check_tensor, graded
+from companion.exercises.gallery import imitates, random
+from companion.exercises.planting import Planted, as_it_is
 from companion.mlp import swiglu
 from companion.norm import rms_norm
 
@@ -26,84 +27,105 @@ def gate_arguments() -> tuple[Tensor, Tensor]:
     return gate, up
 
 
-@imitates(rms_norm, lambda: norm_arguments(torch.bfloat16))
+def in_an_mlp(gated: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """A feed-forward block that is right but for how it is gated."""
+
+    def mlp(x: Tensor, gate_proj: Tensor, up_proj: Tensor, down_proj: Tensor) -> Tensor:
+        return gated(x @ gate_proj.T, x @ up_proj.T) @ down_proj.T
+
+    return mlp
+
+
+imitates_norm = partial(imitates, rms_norm, grader="check_rms_norm")
+imitates_swiglu = partial(
+    imitates,
+    swiglu,
+    gate_arguments,
+    "check_mlp",
+    answer=in_an_mlp,
+    instead_of=(swiglu, "F.silu"),
+    planted=Planted({"companion.mlp.swiglu": as_it_is}),
+)
+ROOT = rms_norm, "torch.rsqrt"
+IN_EVERY_NORM = Planted({"companion.norm.rms_norm": as_it_is})
+
+
+@imitates_norm(
+    lambda: norm_arguments(torch.bfloat16),
+    instead_of=(rms_norm, "weight * normed"),
+    planted="in float32 there is nothing to cast",
+)
 def norm_cast_late(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm multiplies by its weight in float32 and casts after, not before."""
-    return rms_norm(x.float(), weight.float(), eps).to(x.dtype)
+    """RMSNorm multiplies by its weight in float32 and casts after, not before.
 
-
-@imitates(rms_norm, lambda: norm_arguments(scale=1e-3))
-def norm_eps_outside(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """The eps is added to the root, not to the mean of squares under it."""
-    root = x.float().pow(2).mean(dim=-1, keepdim=True).sqrt()
-    return weight * (x.float() / (root + eps)).to(x.dtype)
-
-
-@imitates(rms_norm, norm_arguments)
-def norm_mean_subtracted(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """The mean of the features is subtracted first, as LayerNorm does."""
-    wide = x.float()
-    return rms_norm((wide - wide.mean(dim=-1, keepdim=True)).to(x.dtype), weight, eps)
-
-
-@imitates(rms_norm, lambda: norm_arguments(torch.float16, scale=300.0))
-def norm_not_widened(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """The squares are taken in the dtype of x: in float16 that of 256 overflows."""
-    return weight * (x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + eps))
-
-
-@imitates(swiglu, gate_arguments)
-def gate_and_up_exchanged(gate: Tensor, up: Tensor) -> Tensor:
-    """The places of gate and up are exchanged, so that silu falls on up."""
-    return gate * F.silu(up)
-
-
-@imitates(swiglu, gate_arguments)
-def silu_of_product(gate: Tensor, up: Tensor) -> Tensor:
-    """The silu is taken of the product gate · up, not of gate alone."""
-    return F.silu(gate * up)
-
-
-@imitates(swiglu, gate_arguments)
-def sigmoid_for_silu(gate: Tensor, up: Tensor) -> Tensor:
-    """The gate is sigmoid(gate), as in the first GLU, not gate · sigmoid(gate)."""
-    return torch.sigmoid(gate) * up
-
-
-@graded
-def check_rms_norm(norm: Callable[[Tensor, Tensor, float], Tensor]) -> str | None:
-    """Grade `norm(x, weight, eps)` on x (batch, length, hidden) in three dtypes."""
-    cases = {
-        "on random numbers": norm_arguments(),
-        "on numbers near 0.001, their squares as small as eps": norm_arguments(
-            scale=1e-3
-        ),
-        "in bfloat16": norm_arguments(torch.bfloat16),
-        "on numbers near 300 in float16": norm_arguments(torch.float16, scale=300.0),
-    }
-    for where, (x, weight, eps) in cases.items():
-        expected, answer = rms_norm(x, weight, eps), norm(x, weight, eps)
-        if problem := check_tensor(f"the result {where}", answer, expected):
-            return problem
-        known = mistaken(rms_norm, x, weight, eps)
-        known["the weight is left out"] = rms_norm(x, torch.ones_like(weight), eps)
-        if problem := check_numbers(answer, expected, known):
-            return f"{where}: {problem}"
-    return None
-
-
-@graded
-def check_mlp(mlp: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> str | None:
-    """Grade `mlp(x, gate_proj, up_proj, down_proj)`, the weights (out, in) as
-    nn.Linear stores them.
+    Nothing in float32. In bfloat16 a quarter of what a norm gives differs, each number
+    by a step.
     """
-    gate_proj, up_proj = random(2, 24, 16) / 4
-    x, down_proj = random(1, 5, 16), random(16, 24) / 4
-    gate, up = x @ gate_proj.T, x @ up_proj.T
-    expected = swiglu(gate, up) @ down_proj.T
-    answer = mlp(x, gate_proj, up_proj, down_proj)
-    known = mistaken(swiglu, gate, up)
-    known = {title: gated @ down_proj.T for title, gated in known.items()}
-    return check_tensor("the result", answer, expected) or check_numbers(
-        answer, expected, known
-    )
+    return rms_norm(x.float(), weight.float(), eps).to(x.dtype)  # wrong
+
+
+@imitates_norm(
+    lambda: norm_arguments(scale=1e-3), instead_of=ROOT, planted=IN_EVERY_NORM
+)
+def norm_eps_outside(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """The eps is added to the root, not to the mean of squares under it.
+
+    The text stays the same, and so does the output for features of usual size; near
+    0.001 it is off by half.
+    """
+    root = x.float().pow(2).mean(dim=-1, keepdim=True).sqrt()
+    return weight * (x.float() / (root + eps)).to(x.dtype)  # wrong
+
+
+@imitates_norm(norm_arguments, instead_of=ROOT, planted=IN_EVERY_NORM)
+def norm_mean_subtracted(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """The mean of the features is subtracted first, as LayerNorm does.
+
+    The text stays fluent, and goes another way after some words.
+    """
+    wide = x.float()
+    centered = wide - wide.mean(dim=-1, keepdim=True)  # wrong
+    return rms_norm(centered.to(x.dtype), weight, eps)
+
+
+@imitates_norm(
+    lambda: norm_arguments(torch.float16, scale=300.0),
+    instead_of=(rms_norm, "promote_types"),
+    planted="in float32 no square of these numbers overflows",
+)
+def norm_not_widened(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """The squares are taken in the dtype of x: in float16 that of 256 overflows.
+
+    In float16 a token with large features comes out as zeros, because the mean of their
+    squares is infinite.
+    """
+    normed = x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + eps)  # wrong
+    return weight * normed
+
+
+@imitates_swiglu()
+def gate_and_up_exchanged(gate: Tensor, up: Tensor) -> Tensor:
+    """The places of gate and up are exchanged, so that silu falls on up.
+
+    Noise from the first token on. A checkpoint loads either way, as the two matrices
+    have one shape.
+    """
+    return gate * F.silu(up)  # wrong
+
+
+@imitates_swiglu()
+def silu_of_product(gate: Tensor, up: Tensor) -> Tensor:
+    """The silu is taken of the product gate · up, not of gate alone.
+
+    Noise from the first token on: words that make no sentence.
+    """
+    return F.silu(gate * up)  # wrong
+
+
+@imitates_swiglu()
+def sigmoid_for_silu(gate: Tensor, up: Tensor) -> Tensor:
+    """The gate is sigmoid(gate), as in the first GLU, not gate · sigmoid(gate).
+
+    The gate is never below 0, as it may be with silu; the text is one sign, repeated.
+    """
+    return torch.sigmoid(gate) * up  # wrong

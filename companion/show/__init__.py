@@ -14,6 +14,7 @@ if find_spec("matplotlib") is None:
     )
 
 from companion.show import example
+from companion.show.fault_cards import fault_cards, symptoms
 from companion.show.faults import what_goes_wrong
 from companion.show.figures.areas import areas
 from companion.show.figures.bars import bars, stacked_bars
@@ -69,6 +70,7 @@ from companion.show.measurements.speeds import machine_of, speeds, speeds_figure
 from companion.show.messages import messages
 from companion.show.source import source
 from companion.show.tables import amount, table
+from companion.show.written_texts import written_texts
 
 __all__ = [
     "EqualityLedger",
@@ -85,6 +87,7 @@ __all__ = [
     "curves",
     "equation",
     "example",
+    "fault_cards",
     "forward_picture",
     "gpu_goals",
     "gpu_tile",
@@ -129,9 +132,11 @@ __all__ = [
     "splits_figure",
     "stacked_bars",
     "stacks_figure",
+    "symptoms",
     "table",
     "tiles_figure",
     "token_sampling",
     "weights_figure",
     "what_goes_wrong",
+    "written_texts",
 ]

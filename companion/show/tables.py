@@ -41,6 +41,16 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Links:
+    """A cell that names elements of the page by their ids, and leads to each."""
+
+    ids: Sequence[str]
+
+    def __str__(self) -> str:
+        return ", ".join(self.ids)
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under a head; shown as HTML where that is possible, else as text.
 
@@ -153,6 +163,9 @@ def cell_html(cell: object) -> tuple[str, str]:
         return "", "".join(map(code_html, lines))
     if isinstance(cell, Shape):
         return "shape", shape_html(cell)
+    if isinstance(cell, Links):
+        links = (f'<a href="#{each}">{html.escape(each)}</a>' for each in cell.ids)
+        return "", ", ".join(links)
     text = html.escape(as_text(cell))
     return ("shape" if text.startswith("(") and text.endswith(")") else ""), text
 

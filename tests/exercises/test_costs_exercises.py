@@ -4,7 +4,7 @@ from grades import accepts, rejects
 
 from companion import KVCache, LlamaForCausalLM
 from companion.exercises import check_decode_bytes
-from companion.exercises.costs import (
+from companion.exercises.graders.costs import (
     TIED,
     UNTIED,
     cached_numbers,

@@ -3,7 +3,13 @@
 import torch
 from grades import accepts, rejects
 
-from companion.exercises import check_quantize_groups, decode_loop
+from companion.exercises import (
+    check_int4_product,
+    check_int8_product,
+    check_quantize_groups,
+    check_static_cache,
+    decode_loop,
+)
 from companion.exercises.decode_loop import (
     LENGTH,
     grouped_product,
@@ -155,3 +161,76 @@ test_rejects = rejects(
     (lambda w: answer(w)[0], "returned a Tensor: it should be two"),
     (lambda w: w.missing, "it raises AttributeError"),
 )  # fmt: skip
+
+
+def masked_places(query, keys, values, length):
+    scores = torch.einsum("bhqd,bhkd->bhqk", query, keys) / query.shape[-1] ** 0.5
+    scores[..., length:] = -torch.inf
+    return scores.softmax(-1) @ values
+
+
+def one_place_more(query, keys, values, length):
+    return over_the_filled(query, keys, values, min(length + 1, keys.shape[-2]))
+
+
+test_accepts_static_cache = accepts(check_static_cache, over_the_filled, masked_places)
+
+test_rejects_static_cache = rejects(
+    check_static_cache,
+    (decode_loop.static_cache_unmasked, "^with 5 of 8 places filled: The empty places"),
+    (one_place_more, "^with 5 of 8 places filled: it is off by"),
+    (lambda q, k, v, n: over_the_filled(q, k, v, 5), "^with 1 of 8 places"),
+    (lambda q, k, v, n: over_the_filled(q, k, v, n)[0], "has shape"),
+)
+
+
+def int8_product(weight, x, *, top=127, turn=torch.round):
+    scale = weight.abs().amax(dim=-1, keepdim=True) / top
+    return ((turn(weight / scale) * scale) * x).sum(-1)
+
+
+def row_by_row(weight, x):
+    return torch.stack(
+        [
+            quantize_rows(row[None])[0][0].float() @ x * quantize_rows(row[None])[1][0]
+            for row in weight
+        ]
+    )
+
+
+test_accepts_int8 = accepts(check_int8_product, int8_product, row_by_row, product)
+
+test_rejects_int8 = rejects(
+    check_int8_product,
+    (decode_loop.int8_scale_of_columns, "each row, an output, has one"),
+    (decode_loop.int8_to_128, "has become -128"),
+    (
+        lambda w, x: int8_product(w, x, top=7),
+        r"^for a weight \(32, 32\), the product is further off",
+    ),
+    (lambda w, x: w.T @ x if len(w) == 32 else w @ x, "further off"),
+    (lambda w, x: (w @ x).double(), "float64"),
+)
+
+
+def one_weight_at_a_time(halves, scale, minimum, x):
+    return product_of_groups(halves, scale, minimum, x)
+
+
+def sums_first(halves, scale, minimum, x):
+    quantized = torch.cat([halves % 16, halves // 16], dim=-1).float()
+    groups = x.view(-1, 32)
+    sums = torch.einsum("ogw,gw->og", quantized, groups)
+    return (sums * scale + minimum * groups.sum(-1)).sum(-1)
+
+
+test_accepts_int4 = accepts(check_int4_product, one_weight_at_a_time, sums_first)
+
+test_rejects_int4 = rejects(
+    check_int4_product,
+    (decode_loop.int4_halves_swapped, "^for 8 rows of 64: The high half"),
+    (decode_loop.int4_halves_as_neighbors, "taken for neighbors"),
+    (decode_loop.int4_minimum_once, "minimum is added once"),
+    (lambda h, s, m, x: sums_first(h, s, 0 * m, x), "off by up to"),
+    (lambda h, s, m, x: sums_first(h, s, m, x)[:1], "has shape"),
+)

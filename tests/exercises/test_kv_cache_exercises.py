@@ -8,7 +8,7 @@ import torch
 from grades import accepts, rejects
 
 from companion import KVCache, causal_mask, show
-from companion.exercises import check_decode_step, kv_cache
+from companion.exercises import check_decode_step, check_decoding, kv_cache
 from companion.exercises.kv_cache import one_by_one, small_model, through_layers
 
 IDS = torch.tensor([[1, 5, 2, 7, 3]])
@@ -105,3 +105,34 @@ test_rejects = rejects(
     (without_positions, "position 4"),
     (lambda m, token, c: m(token, past_key_values=c), "has shape"),
 )  # fmt: skip
+
+
+def prompt_then_steps(model, input_ids):
+    cache = KVCache(model.config, len(input_ids), 8)
+    logits = [model(input_ids[:, :1], past_key_values=cache)]
+    for place in range(1, input_ids.shape[1]):
+        token = input_ids[:, place : place + 1]
+        logits.append(model(token, past_key_values=cache))
+    return torch.cat(logits, dim=1)
+
+
+test_accepts_decoding = accepts(
+    check_decoding, prompt_then_steps, lambda model, ids: model(ids)
+)
+
+test_rejects_decoding = rejects(
+    check_decoding,
+    (
+        kv_cache.decode_from_zero,
+        "^with five tokens: Each token is decoded at position 0",
+    ),
+    (kv_cache.decode_top_left, "sees the first key alone"),
+    (kv_cache.decode_cache_forgotten, "gets a new cache"),
+    (kv_cache.decode_same_layer_idx, "^with one token: Every layer has layer_idx 0"),
+    (kv_cache.decode_rope_after_cache, "rotated by the newest token's angle"),
+    (
+        lambda model, ids: prompt_then_steps(model, ids[:1]).expand(len(ids), -1, -1),
+        "^with two rows",
+    ),
+    (lambda model, ids: model(ids)[:, -1:], "has shape"),
+)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from grades import accepts, rejects
 
-from companion.exercises import check_merge, online_softmax
+from companion.exercises import check_causal_attention, check_merge, online_softmax
+from companion.exercises.graders.online_softmax import partial_attention
 from companion.exercises.online_softmax import (
     Partial,
     causal_attention,
     in_tiles,
-    partial_attention,
     tiling_arguments,
 )
 
@@ -128,3 +128,43 @@ test_rejects = rejects(
     (lambda a, b: (*merge(a, b)[:2], merge(a, b)[2][0]), "^acc has shape"),
     (lambda a, b: a.missing, "it raises AttributeError"),
 )  # fmt: skip
+
+
+def key_by_key(query, key, value):
+    """One key at a time, and one query."""
+    rows = []
+    for i in range(query.shape[-2]):
+        so_far = None
+        for j in range(i + 1):
+            score = (query[..., i, :] * key[..., j, :]).sum(-1, keepdim=True) / 4
+            one = Partial(score, torch.ones_like(score), value[..., j, :])
+            so_far = one if so_far is None else Partial(*merge(so_far, one))
+        rows.append(so_far.output)
+    return torch.stack(rows, dim=-2)
+
+
+def without_a_maximum(query, key, value):
+    terms = (query @ key.mT / 4).exp().tril()
+    return terms @ value / terms.sum(-1, keepdim=True)
+
+
+test_accepts_tiles = accepts(
+    check_causal_attention,
+    causal_attention,
+    key_by_key,
+    lambda query, key, value: in_tiles(query, key, value, step),
+)
+
+test_rejects_tiles = rejects(
+    check_causal_attention,
+    (
+        online_softmax.tiled_without_rescale,
+        "^with 8 tokens: The maximum grows, and neither",
+    ),
+    (online_softmax.tiled_sum_not_rescaled, "the sum is not"),
+    (online_softmax.tiled_max_of_the_block, "against its own maximum"),
+    (online_softmax.tiled_mask_after_exp, "the future counts"),
+    (online_softmax.tiled_skips_the_diagonal, "A tile is skipped"),
+    (without_a_maximum, "^with scores beyond 100: it is off by up to nan"),
+    (lambda q, k, v: causal_attention(q, k, v)[..., :8, :4], "has shape"),
+)

@@ -13,7 +13,7 @@ import torch
 from companion.cache import KVCache
 from companion.config import LlamaConfig
 from companion.decoder import LlamaDecoderLayer
-from companion.exercises.costs import TIED, UNTIED
+from companion.exercises.graders.costs import TIED, UNTIED
 from companion.show.ledgers.ledger import Ledger, ledger
 
 Lengths = tuple[int, int, int]  # batch, q_len, kv_len

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion import KVCache, LlamaConfig, LlamaModel, generate, show
-from companion.exercises.costs import TIED as SMOLLM2
+from companion.exercises.graders.costs import TIED as SMOLLM2
 from companion.show import example
 from companion.show.interactive.cached_calls import ROOM, run
 

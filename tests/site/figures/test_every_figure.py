@@ -13,7 +13,7 @@ from alone import document
 from browse import PHONE, Visit
 
 from companion import LlamaConfig, show
-from companion.exercises.costs import TIED as SMOLLM2
+from companion.exercises.graders.costs import TIED as SMOLLM2
 from companion.show.interactive.element import Interactive
 from companion.show.look import code
 

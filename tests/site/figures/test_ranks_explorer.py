@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion import parallel, show
-from companion.exercises.costs import TIED as SMOLLM2
+from companion.exercises.graders.costs import TIED as SMOLLM2
 from companion.parallel.traffic import parameters
 from companion.show.interactive import ranks_recorded as recording
 

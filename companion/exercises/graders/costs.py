@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from companion.config import LlamaConfig
-from companion.exercises.grading import graded
+from companion.exercises.graders.grading import graded
 
 SLACK = 0.002  # norms and one row of the embedding may be counted or not
 

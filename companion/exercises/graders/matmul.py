@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from companion.broadcasting import explain_matmul
-from companion.exercises.grading import graded
+from companion.exercises.graders.grading import graded
 
 
 @graded

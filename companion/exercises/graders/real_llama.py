@@ -5,7 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from companion.exercises.grading import check_numbers, check_tensor, graded, same
+from companion.exercises.graders.grading import (
+    check_numbers,
+    check_tensor,
+    graded,
+    same,
+)
 
 
 @graded

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from companion.exercises.grading import check_numbers, check_tensor, graded, same
+from companion.exercises.graders.grading import (
+    check_numbers,
+    check_tensor,
+    graded,
+    same,
+)
 
 WIDTHS = (1, 5, 16, 17, 100, 1000, 2051)
 ROWS = 3
