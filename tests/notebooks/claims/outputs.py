@@ -8,6 +8,9 @@ from typing import ClassVar
 from claims.units import HEAD
 
 
+RATIO = "FLOPs/byte"
+
+
 @dataclass(frozen=True)
 class Printed:
     """What a cell left: a text, or a cell of a table with the heads of its row and column."""
@@ -69,6 +72,8 @@ class Cells(HTMLParser):
     def flush(self):
         if text := "".join(self.words).strip():
             self.found.append((self.head, text))
+            if RATIO in self.head:  # a text may name an intensity without its unit
+                self.found.append((self.head.replace(RATIO, ""), text))
         self.words = []
 
     def handle_starttag(self, tag, attrs):

@@ -89,6 +89,14 @@ def test_what_was_typed_proves_nothing():
     assert proven("12.5 GB", printed) == [""]
 
 
+def test_an_intensity_is_proven_with_its_unit_and_without():
+    drawn = "<table><tr><td data-label='FLOPs/byte'>92.2</td></tr></table>"
+    printed = shown({"data": {"text/html": drawn}}, 3, 1, [])
+    assert proven("It is 92.2.", printed) == ["printed"]
+    assert proven("It is 92.2 FLOPs for each byte.", printed) == ["printed"]
+    assert proven("It is 92.3.", printed) == [""]
+
+
 def test_the_failure_says_where_and_what():
     page = Page(
         "a", [Passage(2, 1, "It has 28.9 GB.")], NEAR, ["x = 1"], "It has 28.9 GB."
