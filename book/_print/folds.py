@@ -1,4 +1,4 @@
-"""What a page folds away, on paper: set-up, solutions and a figure's code go, a check is a line, the rest is open."""
+"""What a page folds away, on paper: set-up, solutions and code of figures go, a check is a line."""
 
 from bs4 import BeautifulSoup, Tag
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from claims.units import HEAD
 
-
 RATIO = "FLOPs/byte"
 
 
