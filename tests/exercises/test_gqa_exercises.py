@@ -39,6 +39,14 @@ def folded(query, key, value, mask):
     return scaled_dot_product_attention(rows, key, value, mask).reshape(query.shape)
 
 
+def folded_by_rows(query, key, value, mask):
+    group = query.shape[1] // key.shape[1]
+    rows = query.reshape(len(query), key.shape[1], -1, query.shape[-1])
+    if mask is not None:
+        mask = mask.repeat_interleave(group, dim=0)
+    return scaled_dot_product_attention(rows, key, value, mask).reshape(query.shape)
+
+
 def head_by_head(query, key, value, mask):
     group = query.shape[1] // key.shape[1]
     heads = []
@@ -68,6 +76,7 @@ test_accepts_attention = accepts(
 
 test_rejects_attention = rejects(
     check_grouped_attention,
+    (folded_by_rows, "^under a causal mask: the rows of a group"),
     (lambda q, k, v, m: grouped_attention(q, k, k, m), "off by"),
     (lambda q, k, v, m: by_torch(q, k, v, m)[:, : k.shape[1]], "has shape"),
 )  # fmt: skip

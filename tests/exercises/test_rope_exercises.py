@@ -122,8 +122,9 @@ def back_and_again(key, shift, theta):
 
 
 def by_the_sine(key, shift, theta):
-    at = rope_cos_sin(torch.tensor([[shift]]), key.shape[-1], theta)
-    return apply_rope(key, at[0], -at[1])
+    same = torch.tensor([[shift]]).expand(1, key.shape[2])
+    cos, sin = rope_cos_sin(same, key.shape[-1], theta)
+    return apply_rope(key, cos, -sin)
 
 
 test_accepts_moved = accepts(check_moved_keys, moved, back_and_again, by_the_sine)
