@@ -22,3 +22,15 @@ def rejects(check, *cases):
         assert repr(grade).startswith("✗")
 
     return test
+
+
+def rejects_each(check, known):
+    """Every wrong function that the grader knows, in the words that it has for it."""
+
+    @pytest.mark.parametrize("says", known)
+    def test(says):
+        grade = check(known[says])
+        assert not grade.passed
+        assert says in grade.message
+
+    return test

@@ -1,5 +1,6 @@
 import torch
-from grades import accepts, rejects
+import torch.nn.functional as F
+from grades import accepts, rejects, rejects_each
 
 from companion import (
     apply_rope,
@@ -14,10 +15,13 @@ from companion import (
 from companion.exercises import (
     FAULTS,
     check_decoder_layer,
+    check_layer_of_tensors,
+    check_self_attention,
     decoder_layer,
     gqa,
     norm_swiglu,
 )
+from companion.exercises.graders.decoder_layer import ATTENDED_WRONGLY, self_attention
 
 
 def layer_with(repeated=repeat_kv, norm=rms_norm):
@@ -45,7 +49,18 @@ def layer_with(repeated=repeat_kv, norm=rms_norm):
     return forward
 
 
-test_accepts = accepts(check_decoder_layer, layer_with())
+def from_its_modules(layer, x, position_embeddings):
+    """The layer's forward pass from its parts."""
+    x = x + layer.self_attn(layer.input_layernorm(x), position_embeddings)
+    return x + layer.mlp(layer.post_attention_layernorm(x))
+
+
+test_accepts = accepts(
+    check_decoder_layer,
+    layer_with(),
+    from_its_modules,
+    lambda layer, x, angles: layer(x, position_embeddings=angles),
+)
 
 test_rejects = rejects(
     check_decoder_layer,
@@ -77,3 +92,93 @@ def test_without_rope_all_tokens_stand_at_zero():
     layer, x, _ = fault.arguments()
     at_zero = layer(x, position_ids=torch.zeros(1, 5, dtype=torch.long))
     torch.testing.assert_close(fault.run()[0], at_zero)
+
+
+def head_by_head(x, weights, cos, sin):
+    q, k, v, o = (weights[f"self_attn.{name}_proj.weight"] for name in "qkvo")
+    head_dim, out = cos.shape[-1], 0
+    group = len(q) // len(k)
+    for h, (query, back) in enumerate(
+        zip(q.split(head_dim), o.split(head_dim, dim=1), strict=True)
+    ):
+        at = h // group * head_dim
+        query, key = (
+            apply_rope((x @ W.T)[:, None], cos, sin)[:, 0]
+            for W in (query, k[at : at + head_dim])
+        )
+        scores = query @ key.mT / head_dim**0.5
+        hidden = ~causal_mask(x.shape[1])
+        seen = scores.masked_fill(hidden, -torch.inf).softmax(-1)
+        out = out + seen @ (x @ v[at : at + head_dim].T) @ back.T
+    return out
+
+
+def by_torch(x, weights, cos, sin):
+    query, key, value = (
+        F.linear(x, weights[f"self_attn.{name}_proj.weight"])
+        .unflatten(-1, (-1, cos.shape[-1]))
+        .transpose(1, 2)
+        for name in "qkv"
+    )
+    turned = apply_rope(query, cos, sin), apply_rope(key, cos, sin)
+    heads = F.scaled_dot_product_attention(
+        *turned, value, is_causal=True, enable_gqa=True
+    )
+    merged = heads.transpose(1, 2).flatten(2)
+    return F.linear(merged, weights["self_attn.o_proj.weight"])
+
+
+test_accepts_attention = accepts(
+    check_self_attention, self_attention, head_by_head, by_torch
+)
+
+test_rejects_attention = rejects(
+    check_self_attention,
+    (lambda x, weights, cos, sin: by_torch(x, weights, cos, -sin), "backwards"),
+    (lambda x, weights, cos, sin: by_torch(2 * x, weights, cos, sin), "off by"),
+    (lambda x, weights, cos, sin: x @ weights["self_attn.q_proj.weight"].T, "has shape"),
+)  # fmt: skip
+test_rejects_known_attention = rejects_each(check_self_attention, ATTENDED_WRONGLY)
+
+
+def of_tensors(x, weights, cos, sin, eps, attend=by_torch):
+    first, second = (
+        weights[f"{name}_layernorm.weight"] for name in ("input", "post_attention")
+    )
+    x = x + attend(rms_norm(x, first, eps), weights, cos, sin)
+    gate, up, down = (
+        weights[f"mlp.{name}_proj.weight"] for name in ("gate", "up", "down")
+    )
+    normed = rms_norm(x, second, eps)
+    return x + swiglu(normed @ gate.T, normed @ up.T) @ down.T
+
+
+def of_tensors_by_head(x, weights, cos, sin, eps):
+    return of_tensors(x, weights, cos, sin, eps, head_by_head)
+
+
+def halves_parallel(x, weights, cos, sin, eps):
+    whole = of_tensors(x, weights, cos, sin, eps, lambda x, *rest: torch.zeros_like(x))
+    normed = rms_norm(x, weights["input_layernorm.weight"], eps)
+    return whole + by_torch(normed, weights, cos, sin)
+
+
+def from_a_stored_layer(x, weights, cos, sin, eps):
+    layer, _, _ = decoder_layer.layer_arguments()
+    layer.load_state_dict(weights)
+    for norm in (layer.input_layernorm, layer.post_attention_layernorm):
+        norm.eps = eps
+    return layer(x, position_embeddings=(cos, sin))
+
+
+test_accepts_tensors = accepts(
+    check_layer_of_tensors, of_tensors, of_tensors_by_head, from_a_stored_layer
+)
+
+test_rejects_tensors = rejects(
+    check_layer_of_tensors,
+    (halves_parallel, "^features near 1, .* reads the layer's input"),
+    (lambda x, w, c, s, eps: of_tensors(x, w, c, s, 1e-6), "eps 0.01: it is off"),
+    (lambda x, w, c, s, eps: of_tensors(x, w, c, s, eps)[0], "has shape"),
+    (lambda x, w, c, s, eps: of_tensors(x, w, c, s, eps) - x, "off by"),
+)  # fmt: skip
