@@ -56,6 +56,8 @@ def read(path: Path) -> Page:
             page.passages += [Passage(number, section, words) for words in captions]
             for output in cell["outputs"]:
                 page.printed += shown(output, number, section, typed)
+            if "solution" in cell["metadata"].get("tags", []):
+                page.printed.append(Printed(number, section, constants(source)))
     return page
 
 
@@ -82,6 +84,16 @@ def typed_in(source: str) -> tuple[list[str], list[str]]:
     captions += [given.value.value for call in calls for given in call.keywords
                  if given.arg in {"caption", "alt"} and is_text(given.value)]  # fmt: skip
     return typed, captions
+
+
+def constants(source: str) -> str:
+    """The numbers of a solution: those that its exercise gives, of a model or of a batch."""
+    nodes = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)
+    ]
+    return "; ".join(
+        str(node.value) for node in nodes if type(node.value) in (int, float)
+    )
 
 
 def is_text(node: ast.AST) -> bool:

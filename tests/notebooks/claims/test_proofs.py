@@ -6,7 +6,7 @@ from claims import entries
 from claims.check import problems
 from claims.evidence import evidence
 from claims.outputs import Printed, shown
-from claims.pages import Page, Passage, typed_in
+from claims.pages import Page, Passage, constants, typed_in
 from claims.proofs import claims, is_near, proofs
 from claims.sentences import Sentence, sentences
 
@@ -87,6 +87,13 @@ def test_what_was_typed_proves_nothing():
     assert proven(caption, printed) == [""]
     assert proven("12.5 MB", printed) == ["printed"]
     assert proven("12.5 GB", printed) == [""]
+
+
+def test_an_exercise_asks_about_the_numbers_of_its_solution():
+    printed = [Printed(3, 1, constants("f(hidden_size=2_048, of='4096')  # 8192"))]
+    assert proven("It has a hidden size of 2,048.", printed) == ["printed"]
+    assert proven("It has a hidden size of 2,047.", printed) == [""]
+    assert proven("It has a hidden size of 4,096, or 8,192.", printed) == ["", ""]
 
 
 def test_an_intensity_is_proven_with_its_unit_and_without():
