@@ -6,6 +6,7 @@ from importlib import import_module
 
 from companion.exercises.gallery import CHAPTERS, FAULTS, Fault
 from companion.exercises.graders.attention import check_attention
+from companion.exercises.graders.cached_attention import check_cached_attention
 from companion.exercises.graders.costs import check_decode_bytes
 from companion.exercises.graders.decode_loop import (
     check_int4_product,
@@ -25,7 +26,11 @@ from companion.exercises.graders.gpu import check_softmax_kernel
 from companion.exercises.graders.gqa import check_repeat_kv
 from companion.exercises.graders.grading import Grade
 from companion.exercises.graders.heads import check_split_heads
-from companion.exercises.graders.kv_cache import check_decode_step, check_decoding
+from companion.exercises.graders.kv_cache import (
+    check_decode_step,
+    check_decoding,
+    check_draft,
+)
 from companion.exercises.graders.mask import check_causal_mask
 from companion.exercises.graders.matmul import check_matmul_shape
 from companion.exercises.graders.norm_swiglu import check_mlp, check_rms_norm
@@ -51,6 +56,7 @@ __all__ = [
     "Grade",
     "check_attention",
     "check_attention_interface",
+    "check_cached_attention",
     "check_causal_attention",
     "check_causal_mask",
     "check_cross_attention",
@@ -58,6 +64,7 @@ __all__ = [
     "check_decode_step",
     "check_decoder_layer",
     "check_decoding",
+    "check_draft",
     "check_encoder_decoder",
     "check_encoder_layer",
     "check_int4_product",
