@@ -7,7 +7,11 @@ from importlib import import_module
 from companion.exercises.gallery import CHAPTERS, FAULTS, Fault
 from companion.exercises.graders.attention import check_attention
 from companion.exercises.graders.cached_attention import check_cached_attention
-from companion.exercises.graders.costs import check_decode_bytes
+from companion.exercises.graders.costs import (
+    check_batch_rate,
+    check_decode_bytes,
+    check_least_seconds,
+)
 from companion.exercises.graders.decode_loop import (
     check_int4_product,
     check_int8_product,
@@ -56,6 +60,7 @@ __all__ = [
     "Grade",
     "check_attention",
     "check_attention_interface",
+    "check_batch_rate",
     "check_cached_attention",
     "check_causal_attention",
     "check_causal_mask",
@@ -69,6 +74,7 @@ __all__ = [
     "check_encoder_layer",
     "check_int4_product",
     "check_int8_product",
+    "check_least_seconds",
     "check_matmul_shape",
     "check_merge",
     "check_mlp",
