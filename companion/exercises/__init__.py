@@ -37,6 +37,7 @@ from companion.exercises.graders.kv_cache import (
 )
 from companion.exercises.graders.mask import check_causal_mask
 from companion.exercises.graders.matmul import check_matmul_shape
+from companion.exercises.graders.merged_outputs import check_merge_outputs
 from companion.exercises.graders.norm_swiglu import check_mlp, check_rms_norm
 from companion.exercises.graders.online_softmax import (
     check_causal_attention,
@@ -77,6 +78,7 @@ __all__ = [
     "check_least_seconds",
     "check_matmul_shape",
     "check_merge",
+    "check_merge_outputs",
     "check_mlp",
     "check_parallel_argmax",
     "check_parallel_embedding",
