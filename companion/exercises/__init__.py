@@ -38,6 +38,7 @@ from companion.exercises.graders.kv_cache import (
 from companion.exercises.graders.mask import check_causal_mask
 from companion.exercises.graders.matmul import check_matmul_shape
 from companion.exercises.graders.merged_outputs import check_merge_outputs
+from companion.exercises.graders.norm_kernel import check_norm_kernel
 from companion.exercises.graders.norm_swiglu import check_mlp, check_rms_norm
 from companion.exercises.graders.online_softmax import (
     check_causal_attention,
@@ -80,6 +81,7 @@ __all__ = [
     "check_merge",
     "check_merge_outputs",
     "check_mlp",
+    "check_norm_kernel",
     "check_parallel_argmax",
     "check_parallel_embedding",
     "check_parallel_gate",
