@@ -19,7 +19,11 @@ from companion.exercises.graders.decode_loop import (
     check_static_cache,
 )
 from companion.exercises.graders.decoder_layer import check_decoder_layer
-from companion.exercises.graders.drop_in import check_attention_interface
+from companion.exercises.graders.drop_in import (
+    check_additive_mask,
+    check_attention_interface,
+    check_who_sees_whom,
+)
 from companion.exercises.graders.encoder_decoder import (
     check_cross_attention,
     check_encoder_decoder,
@@ -60,6 +64,7 @@ __all__ = [
     "FAULTS",
     "Fault",
     "Grade",
+    "check_additive_mask",
     "check_attention",
     "check_attention_interface",
     "check_batch_rate",
@@ -97,6 +102,7 @@ __all__ = [
     "check_split_heads",
     "check_static_cache",
     "check_top_p",
+    "check_who_sees_whom",
 ]
 
 for chapter in CHAPTERS:  # each enters its mistakes into FAULTS
