@@ -20,6 +20,10 @@ def multiplied(mask, dtype):
     return (1 - mask.to(dtype)) * torch.finfo(dtype).min
 
 
+def minus_a_billion(mask, dtype):
+    return filled(mask, torch.float32, -1e9).to(dtype)
+
+
 test_accepts_additive = accepts(
     check_additive_mask, filled, chosen, multiplied, lambda m, d: filled(m, d, -3e4)
 )
@@ -28,7 +32,7 @@ test_rejects_additive = rejects(
     check_additive_mask,
     (lambda m, d: (~m).to(d) * -torch.inf, "0 · -inf is no number"),
     (lambda m, d: filled(m, d, -torch.inf), "it holds -inf"),
-    (lambda m, d: torch.zeros_like(m, dtype=d).masked_fill(~m, -1e9 if d != torch.float16 else -torch.inf), "^in torch.float16: it holds -inf"),
+    (minus_a_billion, "^in torch.float16: it holds -inf"),
     (lambda m, d: m.to(d), "it is 1 and 0"),
     (lambda m, d: filled(~m, d), "upside down"),
     (lambda m, d: (~m).to(d), "it is 1 and 0"),
@@ -62,7 +66,7 @@ test_rejects_seen = rejects(
     (lambda p, q, k: ~by_tril(p, q, k), "upside down"),
     (lambda p, q, k: by_tril(p - 1, q, k), "its own token too"),
     (lambda p, q, k: torch.arange(k) < p + q + torch.zeros(q, 1), "those after them"),
-    (lambda p, q, k: by_tril(p, q, k) | (q == 1), "^past 4, q_len 1, kv_len 8: .* every query sees every slot"),
+    (lambda p, q, k: by_tril(p, q, k) | (q == 1), "^past 4, q_len 1, kv_len 8: .* or: every query"),
     (lambda p, q, k: by_tril(p, q, k) ^ (q == 2), "^past 3, .*: it is upside down"),
     (lambda p, q, k: by_tril(p + (q == 2), q, k), "^past 3, .*: 2 entries are wrong"),
     (lambda p, q, k: by_tril(p, q, k).int(), "int32"),
