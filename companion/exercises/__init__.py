@@ -58,6 +58,7 @@ from companion.exercises.graders.parallel import (
 )
 from companion.exercises.graders.real_llama import check_top_p
 from companion.exercises.graders.rope import check_rope
+from companion.exercises.graders.whole_llama import check_llama
 
 __all__ = [
     "CHAPTERS",
@@ -82,6 +83,7 @@ __all__ = [
     "check_int4_product",
     "check_int8_product",
     "check_least_seconds",
+    "check_llama",
     "check_matmul_shape",
     "check_merge",
     "check_merge_outputs",
