@@ -98,7 +98,8 @@ def turned_late(
 ) -> Kept:
     """Keys are kept as they came, and all turned by the newest angle."""
     keys, values = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
-    turned = apply_rope(keys, cos[:, -1:], sin[:, -1:])
+    newest = (x[:, -1:].expand(-1, keys.shape[2], -1) for x in (cos, sin))
+    turned = apply_rope(keys, *newest)
     query = apply_rope(query, cos, sin)
     return scaled_dot_product_attention(query, turned, values), keys, values
 
