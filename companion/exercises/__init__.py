@@ -6,7 +6,12 @@ from importlib import import_module
 
 from companion.exercises.gallery import CHAPTERS, FAULTS, Fault
 from companion.exercises.graders.attention import check_attention, check_softmax
-from companion.exercises.graders.costs import check_decode_bytes
+from companion.exercises.graders.cached_attention import check_cached_attention
+from companion.exercises.graders.costs import (
+    check_batch_rate,
+    check_decode_bytes,
+    check_least_seconds,
+)
 from companion.exercises.graders.decode_loop import (
     check_int4_product,
     check_int8_product,
@@ -18,7 +23,11 @@ from companion.exercises.graders.decoder_layer import (
     check_layer_of_tensors,
     check_self_attention,
 )
-from companion.exercises.graders.drop_in import check_attention_interface
+from companion.exercises.graders.drop_in import (
+    check_additive_mask,
+    check_attention_interface,
+    check_who_sees_whom,
+)
 from companion.exercises.graders.encoder_decoder import (
     check_cross_attention,
     check_encoder_decoder,
@@ -38,7 +47,11 @@ from companion.exercises.graders.heads import (
     check_multi_head,
     check_split_heads,
 )
-from companion.exercises.graders.kv_cache import check_decode_step, check_decoding
+from companion.exercises.graders.kv_cache import (
+    check_decode_step,
+    check_decoding,
+    check_draft,
+)
 from companion.exercises.graders.map import (
     check_batch,
     check_next_tokens,
@@ -54,6 +67,8 @@ from companion.exercises.graders.matmul import (
     check_matmul_flops,
     check_matmul_shape,
 )
+from companion.exercises.graders.merged_outputs import check_merge_outputs
+from companion.exercises.graders.norm_kernel import check_norm_kernel
 from companion.exercises.graders.norm_swiglu import (
     check_fused_mlp,
     check_mlp,
@@ -78,16 +93,20 @@ from companion.exercises.graders.rope import (
     check_permuted_rows,
     check_rope,
 )
+from companion.exercises.graders.whole_llama import check_llama
 
 __all__ = [
     "CHAPTERS",
     "FAULTS",
     "Fault",
     "Grade",
+    "check_additive_mask",
     "check_attention",
     "check_attention_interface",
     "check_batch",
     "check_batch_mask",
+    "check_batch_rate",
+    "check_cached_attention",
     "check_causal_attention",
     "check_causal_mask",
     "check_cos_sin",
@@ -96,6 +115,7 @@ __all__ = [
     "check_decode_step",
     "check_decoder_layer",
     "check_decoding",
+    "check_draft",
     "check_each_vector",
     "check_encoder_decoder",
     "check_encoder_layer",
@@ -106,14 +126,18 @@ __all__ = [
     "check_int4_product",
     "check_int8_product",
     "check_layer_of_tensors",
+    "check_least_seconds",
+    "check_llama",
     "check_matmul_flops",
     "check_matmul_shape",
     "check_merge",
     "check_merge_heads",
+    "check_merge_outputs",
     "check_mlp",
     "check_moved_keys",
     "check_multi_head",
     "check_next_tokens",
+    "check_norm_kernel",
     "check_parallel_argmax",
     "check_parallel_embedding",
     "check_parallel_gate",
@@ -133,8 +157,6 @@ __all__ = [
     "check_split_heads",
     "check_static_cache",
     "check_top_p",
+    "check_who_sees_whom",
     "check_window_mask",
 ]
-
-for chapter in CHAPTERS:  # each enters its mistakes into FAULTS
-    import_module(f"companion.exercises.{chapter}")

@@ -2,8 +2,12 @@ import pytest
 import torch
 from grades import accepts, rejects
 
-from companion import KVCache, LlamaForCausalLM
-from companion.exercises import check_decode_bytes
+from companion import KVCache, LlamaForCausalLM, show
+from companion.exercises import (
+    check_batch_rate,
+    check_decode_bytes,
+    check_least_seconds,
+)
 from companion.exercises.graders.costs import (
     TIED,
     UNTIED,
@@ -129,4 +133,71 @@ test_rejects = rejects(
     (lambda config, kv_len, dtype: None, "NoneType"),
     (lambda config, kv_len, dtype: True, "bool"),
     (lambda config, kv_len, dtype: 1 / 0, "ZeroDivisionError"),
+)
+
+
+def step_by_step(steps, flops_per_second, bytes_per_second):
+    total = 0.0
+    for flops, moved in steps:
+        total += max(flops / flops_per_second, moved / bytes_per_second)
+    return total
+
+
+def as_tensors(steps, flops_per_second, bytes_per_second):
+    speeds = torch.tensor([flops_per_second, bytes_per_second])
+    return (torch.tensor(steps) / speeds).amax(dim=-1).sum()
+
+
+def by_roofline(steps, flops_per_second, bytes_per_second):
+    machine = show.Roofline(flops_per_second, bytes_per_second)
+    return sum(machine.seconds(*step) for step in steps)
+
+
+test_accepts_least_seconds = accepts(
+    check_least_seconds, step_by_step, as_tensors, by_roofline
+)
+
+
+def sums(steps, flops_per_second, bytes_per_second):
+    flops, moved = (sum(x) for x in zip(*steps, strict=True))
+    return flops / flops_per_second, moved / bytes_per_second
+
+
+test_rejects_least_seconds = rejects(
+    check_least_seconds,
+    (lambda *given: max(sums(*given)), "^for two steps.* step by step"),
+    (lambda *given: sum(sums(*given)), "^for one step of 500.* not their sum"),
+    (lambda *given: min(sums(*given)), "not the faster"),
+    (lambda *given: sums(*given)[0], "^for one step of 0 .*(left out|not the faster)"),
+    (lambda *given: sums(*given)[1], "FLOPs are left out|not the faster"),
+    (lambda *given: 3.0, "3 seconds, and it should be 5"),
+    (lambda *given: None, "NoneType"),
+    (lambda steps, f, b: steps[0] / f, "TypeError"),
+)
+
+
+def rate(weights, cache, batch, speed):
+    return batch * speed / (weights + batch * cache)
+
+
+def rate_of_one(weights, cache, batch, speed):
+    """From the time of a step, in whole numbers."""
+    seconds = (int(weights) + batch * int(cache)) / int(speed)
+    return batch / seconds
+
+
+test_accepts_batch_rate = accepts(
+    check_batch_rate, rate, rate_of_one, lambda *given: torch.tensor(rate(*given))
+)
+
+test_rejects_batch_rate = rejects(
+    check_batch_rate,
+    (lambda w, c, n, s: n * s / (w + c), "^with 2 in the batch: .* a cache of its own"),
+    (lambda w, c, n, s: s / (w + c), "weights are read once for all"),
+    (lambda w, c, n, s: n * s / (n * w + n * c), "weights are read once for all"),
+    (lambda w, c, n, s: s / (w + n * c), "one token for each text"),
+    (lambda w, c, n, s: n * s / w, "caches are read too"),
+    (lambda w, c, n, s: (w + n * c) / s, "seconds of a step"),
+    (lambda w, c, n, s: 1, "1 tokens a second, and it should be"),
+    (lambda w, c, n, s: True, "bool"),
 )

@@ -168,3 +168,23 @@ test_rejects_tiles = rejects(
     (without_a_maximum, "^with scores beyond 100: it is off by up to nan"),
     (lambda q, k, v: causal_attention(q, k, v)[..., :8, :4], "has shape"),
 )
+
+
+def late_mask(query, key, value):
+    weights = (query @ key.mT / 4).softmax(dim=-1)
+    return weights.tril() @ value
+
+
+def one_key_too_many(query, key, value):
+    scores = query @ key.mT / 4
+    return scores.where(torch.ones_like(scores).tril(1) > 0, -torch.inf).softmax(
+        -1
+    ) @ value  # fmt: skip
+
+
+test_rejects_untiled = rejects(
+    check_causal_attention,
+    (late_mask, "sum to less than 1"),
+    (one_key_too_many, "some queries see keys after their own"),
+    (lambda q, k, v: 2 * causal_attention(q, k, v), r"^with 8 tokens: it is off by up to \d$"),
+)  # fmt: skip

@@ -1,5 +1,6 @@
-"""The grader of the exercise on what a decode step reads."""
+"""The graders of the exercises on what a decode step reads, and on least times."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -119,3 +120,78 @@ def check_case(
 def near(answer: int | float, expected: int) -> bool:
     """Whether two counts are equal up to the norms' weights."""
     return abs(answer - expected) <= SLACK * expected
+
+
+Steps = list[tuple[float, float]]
+
+
+@graded
+def check_least_seconds(least: Callable[[Steps, float, float], float]) -> str | None:
+    """Grade `least(steps, flops_per_second, bytes_per_second)`: the least seconds of steps of
+    (FLOPs, bytes) that run one after the other.
+    """
+    flops_per_second, bytes_per_second = 100.0, 10.0
+    cases = {
+        "for one step of 500 FLOPs and 20 bytes": [(500.0, 20.0)],
+        "for one step of 0 FLOPs and 20 bytes": [(0.0, 20.0)],
+        "for two steps, (500, 20) and (100, 80)": [(500.0, 20.0), (100.0, 80.0)],
+    }
+    for where, steps in cases.items():
+        times = [(f / flops_per_second, b / bytes_per_second) for f, b in steps]
+        expected = sum(max(each) for each in times)
+        computing, reading = (sum(x) for x in zip(*times, strict=True))
+        answer = least(list(steps), flops_per_second, bytes_per_second)
+        known = {
+            "each step for itself waits for the slower of the two: take the maximum step "
+            "by step, and then the sum": max(computing, reading),
+            "a machine computes while it reads: the slower of the two decides, not their "
+            "sum": computing + reading,
+            "the slower of the two decides, not the faster": sum(map(min, times)),
+            "the bytes are left out": computing,
+            "the FLOPs are left out": reading,
+        }
+        if problem := check_number(answer, expected, known, "seconds"):
+            return f"{where}: {problem}"
+    return None
+
+
+@graded
+def check_batch_rate(rate: Callable[[float, float, int, float], float]) -> str | None:
+    """Grade `rate(weight_bytes, cache_bytes, batch, bytes_per_second)`: the tokens a second of
+    all texts of a batch, if bytes alone decide.
+    """
+    weights, cache, speed = 1000.0, 50.0, 1e5
+    for batch in (1, 2, 64):
+        step = (weights + batch * cache) / speed
+        known = {
+            "every text has a cache of its own, and a step reads all of them": (
+                batch * speed / (weights + cache)
+            ),
+            "the weights are read once for all texts of the batch": (
+                speed / (weights + cache)
+            ),
+            "a step writes one token for each text, so the batch writes as many": 1
+            / step,
+            "the caches are read too": batch * speed / weights,
+            "it is the seconds of a step": step,
+        }
+        answer = rate(weights, cache, batch, speed)
+        if problem := check_number(answer, batch / step, known, "tokens a second"):
+            return f"with {batch} in the batch: {problem}"
+    return None
+
+
+def check_number(
+    answer: object, expected: float, known: dict[str, float], unit: str
+) -> str | None:
+    """What is wrong with a single number, if anything is."""
+    if isinstance(answer, torch.Tensor) and answer.numel() == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, int | float):
+        return f"it returned a {type(answer).__name__}, not a number"
+    if math.isclose(answer, expected, rel_tol=1e-4):
+        return None
+    for mistake, number in known.items():
+        if math.isclose(answer, number, rel_tol=1e-4):
+            return mistake
+    return f"{answer:,.4g} {unit}, and it should be {expected:,.4g}"

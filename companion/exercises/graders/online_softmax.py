@@ -52,7 +52,26 @@ def check_causal_attention(attend: Callable[..., Tensor]) -> str | None:
         "with 5 tokens": (2 * first[0], first[1], first[2]),
         "with scores beyond 100": (40 * query, key, value),
     }
-    return check_cases(attend, causal_attention, cases)
+    problem = check_cases(attend, causal_attention, cases)
+    if problem and "off by" in problem:
+        problem += what_is_seen(attend, query, key, value)
+    return problem
+
+
+def what_is_seen(
+    attend: Callable[..., Tensor], query: Tensor, key: Tensor, value: Tensor
+) -> str:
+    """What is wrong with the weights, if their sums or the last value show it."""
+    sums = attend(query, key, torch.ones_like(value))
+    if sums.min() < 1 - 1e-3:
+        return (
+            "; the weights of some queries sum to less than 1: is what the mask hides left "
+            "in the sum?"
+        )
+    later = value.clone()
+    later[..., -1, :] += 1
+    moved = (attend(query, key, later) - attend(query, key, value))[..., :-1, :]
+    return "; some queries see keys after their own" if moved.any() else ""
 
 
 def in_two_parts(keys_of_the_first: int) -> tuple[Partial, Partial, Partial]:
