@@ -1,6 +1,6 @@
 """Draw the card that is shown where a page of the book is shared: `make card`, after a change of the look.
 
-Its figure is the package's own, of the carried example; its colors are the look's.
+Its figure is the package's own, of the running example; its colors are the look's.
 """
 
 import sys

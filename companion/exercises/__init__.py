@@ -4,7 +4,7 @@ gallery, and the graders that must reject them.
 
 from importlib import import_module
 
-from companion.exercises.gallery import CHAPTERS, FAULTS, Fault
+from companion.exercises.gallery import CHAPTERS, FAULTS, Fault, of_chapter
 from companion.exercises.graders.attention import check_attention, check_softmax
 from companion.exercises.graders.cached_attention import check_cached_attention
 from companion.exercises.graders.costs import (
@@ -160,3 +160,10 @@ __all__ = [
     "check_who_sees_whom",
     "check_window_mask",
 ]
+
+for (
+    chapter
+) in CHAPTERS:  # each enters its mistakes into FAULTS; then in the book's order
+    import_module(f"companion.exercises.{chapter}")
+    for name in of_chapter(chapter):
+        FAULTS[name] = FAULTS.pop(name)

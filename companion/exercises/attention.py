@@ -46,7 +46,7 @@ def no_scale(
     """The scores are not divided by √head_dim.
 
     Almost every query reads one token alone: in SmolLM2, after “The sun rises in the”,
-    the largest weight of a row is 0.97 in the mean, and 0.8 is right.
+    the largest weight of a row is 0.97 on average; it should be 0.8.
     """
     scale = 1.0  # wrong
     return scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
@@ -59,7 +59,7 @@ def scale_without_root(
     """The scores are divided by head_dim, not by its root.
 
     The weights are too even: in SmolLM2, after “The sun rises in the”, the largest of a
-    row is 0.4 in the mean, and 0.8 is right.
+    row is 0.4 on average; it should be 0.8.
     """
     scale = 1 / query.shape[-1]  # wrong
     return scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
@@ -114,7 +114,7 @@ def mask_after_softmax(
     square_arguments,
     "check_attention",
     instead_of=(attention_weights, "key.mT"),
-    planted="it raises, but for a prompt of as many tokens as a head has features",
+    planted="it raises, except for a prompt of as many tokens as a head has features",
 )
 def key_not_transposed(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None

@@ -100,7 +100,7 @@ def layer_halves_parallel(
 ) -> Tensor:
     """The feed-forward half reads the layer's input, not the sum after attention.
 
-    One sign for ever with a Llama's weights; GPT-J and PaLM are built in this way, and
+    One character for ever with a Llama's weights; GPT-J and PaLM are built in this way, and
     trained in it.
     """
     attended = layer.self_attn(layer.input_layernorm(x), position_embeddings)
@@ -114,7 +114,7 @@ def layer_norms_exchanged(
     """The two norms are exchanged, and with them their weights.
 
     Nothing in a new model, whose norms have weights of 1; with trained weights noise or
-    one sign for ever.
+    one character for ever.
     """
     normed = layer.post_attention_layernorm(x)  # wrong
     attended = layer.self_attn(normed, position_embeddings)

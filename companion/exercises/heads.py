@@ -40,7 +40,7 @@ def heads_by_view(x: Tensor, num_heads: int) -> Tensor:
 def heads_interleaved(x: Tensor, num_heads: int) -> Tensor:
     """Head h takes every num_heads-th feature, not a run of neighbors.
 
-    Noise or one sign from the first token on, for a text of one token too: each head
+    Noise or one character from the first token on, for a text of one token too: each head
     has features of all heads.
     """
     return rearrange(

@@ -39,7 +39,7 @@ def mask_top_left(q_len: int, kv_len: int | None = None) -> Tensor:
     """The triangle starts at key 0 although the queries come after a cache.
 
     The prompt and the first new token are right. From then on each token reads the
-    first key alone, and soon one comes for ever.
+    first key alone, and soon one is repeated for ever.
     """
     key_pos = torch.arange(kv_len or q_len)
     return may_attend(key_pos[:q_len], key_pos)  # wrong

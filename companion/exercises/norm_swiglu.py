@@ -58,7 +58,7 @@ IN_EVERY_NORM = Planted({"companion.norm.rms_norm": as_it_is})
 def norm_cast_late(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """RMSNorm multiplies by its weight in float32 and casts after, not before.
 
-    Nothing in float32. In bfloat16 a quarter of what a norm gives differs, each number
+    Nothing in float32. In bfloat16 a quarter of a norm's outputs differ, each
     by a step.
     """
     return rms_norm(x.float(), weight.float(), eps).to(x.dtype)  # wrong
@@ -126,6 +126,6 @@ def silu_of_product(gate: Tensor, up: Tensor) -> Tensor:
 def sigmoid_for_silu(gate: Tensor, up: Tensor) -> Tensor:
     """The gate is sigmoid(gate), as in the first GLU, not gate · sigmoid(gate).
 
-    The gate is never below 0, as it may be with silu; the text is one sign, repeated.
+    The gate is never below 0, as it may be with silu; the text is one character, repeated.
     """
     return torch.sigmoid(gate) * up  # wrong

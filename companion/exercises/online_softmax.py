@@ -87,7 +87,7 @@ imitates_tiled = partial(
 def tiled_without_rescale(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The maximum grows, and neither the sum nor the output is rescaled to it.
 
-    The weights still sum to 1. Wrong are the queries whose largest score is not in the
+    The weights still sum to 1. The queries are wrong whose largest score is not in the
     first tile; the text stays fluent.
     """
 
@@ -149,7 +149,7 @@ def tiled_mask_after_exp(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The mask zeroes the terms after they were summed, so that the future counts in
     the sum.
 
-    The weights of queries with a future in their tile sum to less than 1, here to 0.15
+    The weights of queries with a future in their tile sum to less than 1, here to as little as 0.15
     and more.
     """
 

@@ -151,7 +151,7 @@ def heads_dealt_in_turn(
     """Query heads are dealt to the ranks in turn, KV heads in runs, so that some query
     heads are on another rank than their key.
 
-    Right on one rank; on two half of the heads read the keys of others.
+    Right on one rank; on two ranks, half of the heads read the keys of others.
     """
     output = torch.empty_like(query)
     for rank in range(ranks):
@@ -175,7 +175,7 @@ def other_ranks_rows_embedded(ids: Tensor, weight: Tensor, ranks: int) -> Tensor
     """A token whose row is on another rank gives this rank's nearest row, not zeros,
     and the sum adds them all.
 
-    Right on one rank; on two each token has the row of another added to its own.
+    Right on one rank; on two ranks, each token has the row of another added to its own.
     """
     rows = weight.shape[0] // ranks
     found = [

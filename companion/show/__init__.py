@@ -1,6 +1,6 @@
 """What the book shows. Nothing else in the package imports it.
 
-Any chapter: the carried `example`, the package's `source`, `tables`, `ledgers` of what a call
+Any chapter: the running `example`, the package's `source`, `tables`, `ledgers` of what a call
 makes and costs, `figures`. Chapters of one kind: `llama`, pictures of the model's parts;
 `kernels`, what runs on a GPU, tile by tile; `measurements`, the benchmarks' raw figures.
 """

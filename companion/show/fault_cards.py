@@ -151,7 +151,7 @@ def right_on_one_rank(name: str) -> bool:
 
 SYMPTOMS: dict[str, Callable[[str], bool]] = {
     "NaN": text_is("NaN"),
-    "one token for ever, from the first": text_is(
+    "one token for ever, soon or at once": text_is(
         "one token for ever", begins_rightly=False
     ),
     "one token for ever, after a right beginning": text_is(
@@ -170,5 +170,5 @@ SYMPTOMS: dict[str, Callable[[str], bool]] = {
     "right on one rank, wrong on several": right_on_one_rank,
     "right in float32, wrong in fewer bits": needs_a_narrow_dtype,
     "rows of weights that do not sum to 1": says("to less than 1|to anything"),
-    "an error, but where two sizes agree": says("[Ee]rror (about|where|for every)"),
+    "an error, except where two sizes agree": says("[Ee]rror (about|where|for every)"),
 }

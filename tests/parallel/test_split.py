@@ -1,4 +1,4 @@
-"""Two ranks against one process: the carried example, a decoder layer, whole models."""
+"""Two ranks against one process: the running example, a decoder layer, whole models."""
 
 from itertools import product
 

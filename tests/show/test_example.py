@@ -1,4 +1,4 @@
-"""The carried example: its products by hand, and a layer in which every mistake shows."""
+"""The running example: its products by hand, and a layer in which every mistake shows."""
 
 from companion.show import example
 

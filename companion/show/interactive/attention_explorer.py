@@ -1,4 +1,4 @@
-"""One head of the carried example, to be changed and followed cell by cell."""
+"""One head of the running example, to be changed and followed cell by cell."""
 
 import torch
 
@@ -12,7 +12,7 @@ from companion.show.tables import table
 
 
 def attention_explorer(caption: str, *, is_causal: bool = False) -> Interactive:
-    """The first head of the carried example: X and its weights can be edited, each number
+    """The first head of the running example: X and its weights can be edited, each number
     says what it is made of; scale, mask and the axis of the softmax can be switched.
 
     Source: Vaswani et al. 2017, equation (1).
@@ -44,7 +44,7 @@ def attention_explorer(caption: str, *, is_causal: bool = False) -> Interactive:
 
 
 def run(is_causal: bool) -> dict[str, torch.Tensor]:
-    """What the package makes of the carried example, step by step."""
+    """What the package makes of the running example, step by step."""
     q, k, v = (example.tokens() @ weight for weight in example.weights())
     mask = causal_mask(len(q)) if is_causal else None
     weights = attention_weights(q, k, mask)

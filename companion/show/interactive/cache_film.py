@@ -21,7 +21,7 @@ def cache_film(config: LlamaConfig, caption: str) -> Interactive:
     """Prefill, chunked prefill and decode, a call at a time: the slots of the cache, the
     scores that are computed, and FLOPs with and without a cache.
 
-    Calls are recorded from the carried example's model; bytes and FLOPs are those of a
+    Calls are recorded from the running example's model; bytes and FLOPs are those of a
     model of this config in float32.
     """
     cached, uncached = run(*START), run(*START, keep=False)

@@ -30,7 +30,7 @@ class Call:
 
 
 class Recorder:
-    """What a call of the carried example's model tells its parts."""
+    """What a call of the running example's model tells its parts."""
 
     def __init__(self) -> None:
         self.model = example.model()
@@ -62,7 +62,7 @@ class Recorder:
 
 
 def run(prompt: int, chunk: int, decodes: int, *, keep: bool = True) -> list[Call]:
-    """The calls of the carried example's model: the prompt in chunks, then one token at a
+    """The calls of the running example's model: the prompt in chunks, then one token at a
     time; without a cache each call takes all tokens from the first.
     """
     recorder, calls, end = Recorder(), [], 0

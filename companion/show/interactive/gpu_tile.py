@@ -32,7 +32,7 @@ Line = tuple[str, str]  # the function that it stands in, and its source
 
 
 def gpu_tile(caption: str, *, program: int = 2) -> Interactive:
-    """A program of the forward kernel over the carried words, in tiles of 2 by 2: its lines
+    """A program of the forward kernel over the words of the running example, in tiles of 2 by 2: its lines
     one after the other, its tiles in a GPU's memories, the tiles that it skips.
 
     Raises: ValueError for a program that is not in the grid.
@@ -71,7 +71,7 @@ def gpu_tile(caption: str, *, program: int = 2) -> Interactive:
 
 
 def carried_text() -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value (1, 2, 8, 3) of the carried words, in both carried heads."""
+    """Query, key and value (1, 2, 8, 3) of the words of the running example, in both heads."""
     x = example.model().model.embed_tokens.weight
     heads = example.weights(), example.second_head()
     query, key, value = (

@@ -25,7 +25,7 @@ CELL, ROW = 47, 20
 
 
 def online_softmax_film(caption: str, *, kv_block: int = 2) -> Interactive:
-    """The last query of a text of the carried words meets its keys tile by tile: each step
+    """The last query of a text of the words of the running example meets its keys tile by tile: each step
     of `companion.fast.tiled` with `row_max`, `row_sum` and `acc`, beside plain softmax.
 
     Raises: ValueError for a tile that is not to choose from.
@@ -57,7 +57,7 @@ def online_softmax_film(caption: str, *, kv_block: int = 2) -> Interactive:
 
 
 def carried_text() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The query of the text's last token, and all keys and values, of the carried head."""
+    """The query of the text's last token, and all keys and values, of the running example's head."""
     words = [example.VOCABULARY.index(word) for word in TEXT]
     x = example.model().model.embed_tokens.weight[words]
     query, key, value = (x @ weight for weight in example.weights())
