@@ -84,8 +84,8 @@ imitates_linear = partial(
 
 @imitates_linear(planted="the matrices of a Llama have no bias")
 def bias_on_every_rank(x: Tensor, weight: Tensor, bias: Tensor, ranks: int) -> Tensor:
-    """The bias of a matrix cut by its inputs is added on every rank, and by the sum as
-    many times as there are ranks.
+    """The bias of a matrix cut by its inputs is added on every rank, so that the sum
+    contains it once for each rank.
 
     Right on one rank, and right where the bias is zero or missing.
     """
