@@ -27,15 +27,32 @@ def check_softmax_kernel(softmax: Callable[[Tensor], Tensor]) -> str | None:
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, x in inputs(device):
-        before, expected = x.clone(), torch.softmax(x, dim=-1)
-        with unwritten_is_nan():
-            answer = softmax(x)
-        if problem := check_tensor("output", answer, expected):
+        expected = torch.softmax(x, dim=-1)
+        if problem := problem_of(name, softmax, (x,), expected, what_is_wrong):
             return problem
-        if not torch.equal(x, before):
-            return f"{name}: the input was written to"
-        if not same(answer, expected):
-            return f"{name}: {what_is_wrong(answer, expected, x)}"
+    return None
+
+
+def problem_of(
+    name: str,
+    launch: Callable[..., Tensor],
+    given: tuple[Tensor, ...],
+    expected: Tensor,
+    what_is_wrong: Callable[..., str | None],
+) -> str | None:
+    """What is wrong with a kernel's answer on one input, to which it may not write.
+
+    Of numbers that differ `what_is_wrong(answer, expected, *given)` has to say why.
+    """
+    before = [each.clone() for each in given]
+    with unwritten_is_nan():
+        answer = launch(*given)
+    if problem := check_tensor("output", answer, expected):
+        return problem
+    if not all(map(torch.equal, given, before)):
+        return f"{name}: the input was written to"
+    if not same(answer, expected):
+        return f"{name}: {what_is_wrong(answer, expected, *given)}"
     return None
 
 

@@ -71,6 +71,7 @@ REJECTED = [
     (lambda x, w, e: rms_norm(x - x.mean(-1, True), w, e), "as LayerNorm does"),
     (lambda x, w, e: w * x * torch.rsqrt(x.pow(2).sum(-1, True) + e), "not averaged"),
     (lambda x, w, e: x.copy_(rms_norm(x, w, e)), "written to"),
+    (lambda x, w, e: rms_norm(x, w.clone(), e) + 0 * w.zero_(), "written to"),
     (lambda x, w, e: rms_norm(x, w, e)[0], "has shape"),
     (lambda x, w, e: rms_norm(x, w, e) + 1, "off by up to 1"),
     (lambda x, w, e: 1 / 0, "ZeroDivisionError"),
