@@ -4,12 +4,13 @@ Counted are the words of the sentences and the lines of the code that is open: c
 folded, and what cells print, are not.
 """
 
+from cells import KINDS
 from docutils import nodes
 from sphinx.application import Sphinx
 
 WORDS_PER_MINUTE = 200
 LINES_PER_MINUTE = 15
-FOLDED = {"setup", "check", "source", "figure", "hide-input", "hide-cell"}
+FOLDED = {*KINDS, "hide-input", "hide-cell"}
 
 
 def is_within(node: nodes.Node, name: str) -> nodes.Element | None:

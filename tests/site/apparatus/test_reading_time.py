@@ -3,6 +3,7 @@
 import re
 
 import browse
+import cells
 import pytest
 import reading_time
 import toc
@@ -29,7 +30,8 @@ def test_words_are_those_of_sentences():
 
 
 @pytest.mark.parametrize(
-    ("tag", "count"), [("", 2), *((tag, 0) for tag in sorted(reading_time.FOLDED))]
+    ("tag", "count"),
+    [("", 2), *((tag, 0) for tag in (*cells.KINDS, "hide-input", "hide-cell"))],
 )
 def test_lines_are_those_of_open_cells(tag, count):
     assert reading_time.lines(page(cell("a = 1\n\nb = 2", tag))) == count
